@@ -1,0 +1,5 @@
+//! A model's files, read in bounded chunks.
+
+mod selection;
+
+pub use selection::Selection;
