@@ -4,6 +4,7 @@ pub mod checkpoint;
 mod engine;
 mod error;
 mod float;
+mod kernels;
 pub mod stats;
 
 pub use engine::{EngineInfo, EngineKind, Fallback};

@@ -1,5 +1,8 @@
 //! The floating formats that are analysed, and how their bits are read.
 
+mod decode;
+
+pub(crate) use decode::{table, to_f32, to_f64};
 use safetensors::Dtype;
 
 /// A floating format that can be analysed and pruned.

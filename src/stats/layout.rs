@@ -1,0 +1,299 @@
+//! How a tensor is cut into groups, and groups into pieces that are read and computed at once.
+
+use crate::Float;
+use crate::stats::Grouping;
+
+/// A tensor seen as a matrix of `rows` × `cols`, and what a group is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Layout {
+    pub(crate) rows: u64,
+    pub(crate) cols: u64,
+    pub(crate) kind: Kind,
+}
+
+/// What a group is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The whole tensor, whose index is null; the matrix has one row.
+    Whole,
+    /// A row.
+    Rows,
+    /// This many consecutive elements of a row, at most.
+    Blocks(u64),
+    /// This many adjacent columns.
+    Columns(u64),
+}
+
+/// Bytes of a contiguous piece: enough to hide the cost of a read, small enough to stay in a core's own cache.
+const PIECE_BYTES: u64 = 128 << 10;
+/// Rows of a tile of columns: chains of at most 32 additions, twice.
+pub(crate) const TILE_ROWS: u64 = 64;
+/// Columns of a tile: reads of 8 to 16 KiB a row where a row is longer.
+pub(crate) const TILE_COLS: u64 = 4096;
+
+impl Layout {
+    /// The layout of a tensor of `shape` under `by`. A tensor under two dimensions, or without elements, is one group.
+    pub(crate) fn new(shape: &[u64], by: Grouping) -> Self {
+        let elements: u64 = shape.iter().product();
+        let whole = Self { rows: 1, cols: elements, kind: Kind::Whole };
+        if shape.len() < 2 || elements == 0 {
+            return whole;
+        }
+        let (rows, cols) = (shape[0], elements / shape[0]);
+        match by {
+            Grouping::Tensor => whole,
+            Grouping::Output => Self { rows, cols, kind: Kind::Rows },
+            Grouping::Block(n) => Self { rows, cols, kind: Kind::Blocks(n.get().min(cols)) },
+            Grouping::Input => Self { rows, cols, kind: Kind::Columns(shape[2..].iter().product()) },
+        }
+    }
+
+    pub(crate) fn groups(&self) -> u64 {
+        match self.kind {
+            Kind::Whole => 1,
+            Kind::Rows => self.rows,
+            Kind::Blocks(n) => self.rows * self.cols.div_ceil(n),
+            Kind::Columns(inner) => self.cols / inner,
+        }
+    }
+
+    /// Elements of the largest group.
+    pub(crate) fn largest_group(&self) -> u64 {
+        match self.kind {
+            Kind::Whole | Kind::Rows => self.cols,
+            Kind::Blocks(n) => n,
+            Kind::Columns(inner) => self.rows * inner,
+        }
+    }
+
+    /// The part of the matrix that groups `first..last` cover: whole rows for rows and blocks of whole rows, all rows
+    /// of some columns for columns.
+    pub(crate) fn all(&self) -> Region {
+        Region { row: 0, rows: self.rows, col: 0, cols: self.cols }
+    }
+
+    /// The region of one group.
+    pub(crate) fn group(&self, group: u64) -> Region {
+        match self.kind {
+            Kind::Whole => self.all(),
+            Kind::Rows => Region { row: group, rows: 1, col: 0, cols: self.cols },
+            Kind::Blocks(n) => {
+                let per_row = self.cols.div_ceil(n);
+                let col = group % per_row * n;
+                Region { row: group / per_row, rows: 1, col, cols: n.min(self.cols - col) }
+            }
+            Kind::Columns(inner) => Region { row: 0, rows: self.rows, col: group * inner, cols: inner },
+        }
+    }
+
+    /// Cuts `within` into regions of whole groups of at most `elements` each, or of a single group.
+    pub(crate) fn whole_groups(self, within: Region, elements: u64) -> impl Iterator<Item = Region> {
+        let (rows, cols) = match self.kind {
+            Kind::Whole => (1, within.cols),
+            Kind::Rows => (elements / within.cols, within.cols),
+            Kind::Blocks(n) if within.cols > elements => (1, elements / n * n.max(1)),
+            Kind::Blocks(_) => (elements / within.cols, within.cols),
+            Kind::Columns(inner) => (within.rows, elements / within.rows / inner * inner),
+        };
+        let least = match self.kind {
+            Kind::Blocks(n) | Kind::Columns(n) => n,
+            Kind::Whole | Kind::Rows => 1,
+        };
+        within.grid(rows.max(1), cols.max(least))
+    }
+
+    /// Cuts `within`, whole groups or one group, into the pieces that are read and computed at once: contiguous ones
+    /// of about 128 KiB, tiles of 64 × 4096 for columns. A contiguous piece that is not of whole rows is of one row,
+    /// and starts at a group or lies in one. The cut depends on nothing but the layout and the dtype.
+    pub(crate) fn pieces(self, float: Float, within: Region) -> impl Iterator<Item = Region> {
+        let elements = PIECE_BYTES / float.bytes() as u64;
+        let (rows, cols) = match self.kind {
+            Kind::Columns(_) => (TILE_ROWS, TILE_COLS),
+            _ if within.cols <= elements => (elements / within.cols, within.cols),
+            Kind::Blocks(n) if n <= elements => (1, elements / n * n),
+            _ => (1, elements),
+        };
+        // A block longer than a piece is cut from its own start, so that no piece crosses into the next block.
+        let (outer_rows, outer_cols) = match self.kind {
+            Kind::Blocks(n) if n > elements => (1, n),
+            _ => (within.rows, within.cols),
+        };
+        within.grid(outer_rows, outer_cols).flat_map(move |outer| outer.grid(rows, cols))
+    }
+
+    /// The runs of a piece in group order: `start` and `stride` in elements of the piece read row by row.
+    pub(crate) fn runs(self, piece: Region) -> impl Iterator<Item = Run> {
+        let (count, per_row) = match self.kind {
+            Kind::Whole => (1, 1),
+            Kind::Rows => (piece.rows, 1),
+            Kind::Blocks(n) => {
+                let blocks = (piece.col + piece.cols).div_ceil(n) - piece.col / n;
+                (piece.rows * blocks, blocks)
+            }
+            Kind::Columns(_) => (piece.cols, piece.cols),
+        };
+        (0..count).map(move |i| match self.kind {
+            Kind::Whole => Run { group: 0, start: 0, length: piece.cols, stride: 1 },
+            Kind::Rows => Run { group: piece.row + i, start: i * piece.cols, length: piece.cols, stride: 1 },
+            Kind::Blocks(n) => {
+                let (row, block) = (i / per_row, piece.col / n + i % per_row);
+                let from = (block * n).max(piece.col);
+                let to = (block * n + n).min(piece.col + piece.cols);
+                Run {
+                    group: (piece.row + row) * self.cols.div_ceil(n) + block,
+                    start: row * piece.cols + from - piece.col,
+                    length: to - from,
+                    stride: 1,
+                }
+            }
+            Kind::Columns(inner) => {
+                Run { group: (piece.col + i) / inner, start: i, length: piece.rows, stride: piece.cols }
+            }
+        })
+    }
+
+    /// Number of runs of a piece.
+    pub(crate) fn run_count(&self, piece: Region) -> u64 {
+        match self.kind {
+            Kind::Whole => 1,
+            Kind::Rows => piece.rows,
+            Kind::Blocks(n) => piece.rows * ((piece.col + piece.cols).div_ceil(n) - piece.col / n),
+            Kind::Columns(_) => piece.cols,
+        }
+    }
+}
+
+/// A rectangle of the matrix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Region {
+    pub(crate) row: u64,
+    pub(crate) rows: u64,
+    pub(crate) col: u64,
+    pub(crate) cols: u64,
+}
+
+impl Region {
+    pub(crate) fn elements(&self) -> u64 {
+        self.rows * self.cols
+    }
+
+    /// Rectangles of at most `rows` × `cols`, row of rectangles after row of rectangles.
+    fn grid(self, rows: u64, cols: u64) -> impl Iterator<Item = Self> {
+        let across = self.cols.div_ceil(cols.max(1));
+        (0..self.rows.div_ceil(rows.max(1)) * across).map(move |i| {
+            let (row, col) = (i / across * rows, i % across * cols);
+            Self {
+                row: self.row + row,
+                rows: rows.min(self.rows - row),
+                col: self.col + col,
+                cols: cols.min(self.cols - col),
+            }
+        })
+    }
+}
+
+/// Elements of a piece that belong to one group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) group: u64,
+    pub(crate) start: u64,
+    pub(crate) length: u64,
+    pub(crate) stride: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::num::NonZeroU64;
+
+    /// The definition: element `i` of the flattened tensor belongs to this group.
+    fn group_of(shape: &[u64], by: Grouping, i: u64) -> u64 {
+        let elements: u64 = shape.iter().product();
+        if shape.len() < 2 {
+            return 0;
+        }
+        let cols = elements / shape[0];
+        match by {
+            Grouping::Tensor => 0,
+            Grouping::Output => i / cols,
+            Grouping::Input => i / shape[2..].iter().product::<u64>() % shape[1],
+            Grouping::Block(n) => i / cols * cols.div_ceil(n.get()) + i % cols / n.get(),
+        }
+    }
+
+    fn grouping() -> impl Strategy<Value = Grouping> {
+        prop_oneof![
+            Just(Grouping::Tensor),
+            Just(Grouping::Output),
+            Just(Grouping::Input),
+            (1..70_000u64).prop_map(|n| Grouping::Block(NonZeroU64::new(n).unwrap())),
+            (1..9u64).prop_map(|n| Grouping::Block(NonZeroU64::new(n).unwrap())),
+        ]
+    }
+
+    fn shape() -> impl Strategy<Value = Vec<u64>> {
+        prop_oneof![
+            prop::collection::vec(1..9u64, 0..5),
+            (1..4u64, 1..90_000u64).prop_map(|(r, c)| vec![r, c]),
+            (1..300u64, 1..20u64, 1..20u64).prop_map(|(r, c, k)| vec![r, c, k]),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_cover_every_element_once_in_its_group(shape in shape(), by in grouping(), fold in 1..100_000u64) {
+            let layout = Layout::new(&shape, by);
+            let elements: u64 = shape.iter().product();
+            let mut seen = vec![0u8; elements as usize];
+            for part in layout.whole_groups(layout.all(), fold) {
+                let mut last = None;
+                for piece in layout.pieces(Float::F32, part) {
+                    prop_assert!(piece.elements() > 0);
+                    prop_assert!(piece.rows == 1 || matches!(layout.kind, Kind::Columns(_)) || piece.cols == part.cols);
+                    let mut runs = 0;
+                    for run in layout.runs(piece) {
+                        runs += 1;
+                        if !matches!(layout.kind, Kind::Columns(_)) {
+                            prop_assert!(last <= Some(run.group), "groups come in order");
+                            last = Some(run.group);
+                        }
+                        prop_assert!(run.group < layout.groups());
+                        for j in 0..run.length {
+                            let at = run.start + j * run.stride;
+                            let (row, col) = (piece.row + at / piece.cols, piece.col + at % piece.cols);
+                            let i = row * layout.cols + col;
+                            seen[i as usize] += 1;
+                            prop_assert_eq!(run.group, group_of(&shape, by, i));
+                        }
+                    }
+                    prop_assert_eq!(runs, layout.run_count(piece));
+                }
+            }
+            prop_assert!(seen.iter().all(|n| *n == 1));
+        }
+
+        #[test]
+        fn a_group_is_a_region(shape in shape(), by in grouping()) {
+            let layout = Layout::new(&shape, by);
+            let elements: u64 = shape.iter().product();
+            let mut covered = 0;
+            for group in [0, layout.groups() / 2, layout.groups() - 1] {
+                let region = layout.group(group);
+                covered += region.elements();
+                prop_assert!(region.elements() <= layout.largest_group());
+                let i = region.row * layout.cols + region.col;
+                prop_assert_eq!(group_of(&shape, by, i), group);
+            }
+            prop_assert!(covered >= elements.min(3));
+        }
+    }
+
+    #[test]
+    fn nothing_to_group() {
+        for shape in [&[][..], &[7], &[0], &[3, 0, 2], &[0, 5]] {
+            assert_eq!(Layout::new(shape, Grouping::Output).kind, Kind::Whole, "{shape:?}");
+            assert_eq!(Layout::new(shape, Grouping::Input).groups(), 1);
+        }
+    }
+}
