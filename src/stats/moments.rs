@@ -64,18 +64,19 @@ impl Moments {
         self.nan += other.nan;
         self.inf += other.inf;
         self.zeros += other.zeros;
-        self.min = self.min.min(other.min);
-        self.max = self.max.max(other.max);
         if other.finite == 0 {
             return;
         }
         let mut b = *other;
+        let (min, max) = (self.min.min(b.min), self.max.max(b.max));
         if self.finite == 0 {
             (self.finite, self.exponent) = (b.finite, b.exponent);
             (self.mean, self.m2, self.m3, self.m4, self.l1) = (b.mean, b.m2, b.m3, b.m4, b.l1);
+            (self.min, self.max) = (min, max);
             return;
         }
         self.share_exponent(&mut b);
+        (self.min, self.max) = (min, max);
         let (na, nb) = (self.finite as f64, b.finite as f64);
         let n = na + nb;
         // Sums that are all small fractions of n keep every intermediate inside f64 for n up to 2^64.
