@@ -1,7 +1,7 @@
 //! Bits to values.
 
+use fearless_simd::{Level, dispatch};
 use half::slice::HalfFloatSliceExt;
-use multiversion::multiversion;
 
 use super::Float;
 
@@ -33,11 +33,14 @@ fn copy_f32(bytes: &[u8], out: &mut [f32]) {
     out.iter_mut().zip(bytes.as_chunks().0).for_each(|(x, b)| *x = f32::from_le_bytes(*b));
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2", "aarch64+neon"))]
 fn widen_bf16(bytes: &[u8], out: &mut [f32]) {
-    for (x, b) in out.iter_mut().zip(bytes.as_chunks().0) {
-        *x = f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16);
+    #[inline(always)]
+    fn widen(bytes: &[u8], out: &mut [f32]) {
+        for (x, b) in out.iter_mut().zip(bytes.as_chunks().0) {
+            *x = f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16);
+        }
     }
+    dispatch!(Level::new(), _ => widen(bytes, out))
 }
 
 /// Little-endian F64 elements.

@@ -2,17 +2,19 @@
 //!
 //! Two passes over a block of 4,096 elements that stays in the L1 cache. The first finds its range, its mean and
 //! whether all of it is finite. The second sums the powers of (x − mean)·2^−e, where 2^e is the largest deviation, in
-//! 16 fixed lanes of f32 whose chains of 32 additions are folded into f64. No fused multiply-add: results are the same
-//! bits on every processor, whatever instruction set [`multiversion`] finds.
+//! 8 fixed lanes of f32 whose chains of 16 additions, each of a tree of four, are folded into f64. No fused multiply-add: results are the same
+//! bits on every processor, whatever instruction set [`Level`] finds.
 
-use multiversion::multiversion;
+use fearless_simd::{Level, dispatch, f32x8, f64x8, prelude::*};
 
 use crate::stats::{Moments, exp2};
 
 /// Elements of a block.
 pub(crate) const BLOCK: usize = 4096;
-const LANES: usize = 16;
-const CHAIN: usize = 32;
+const LANES: usize = 8;
+const CHAIN: usize = 64;
+/// Runs up to this length are summed in f64, one element after the other.
+const SHORT: usize = 24;
 /// Magnitudes whose fourth powers, 4,096 times, stay far inside f32; others are summed in f64.
 const F32_RANGE: std::ops::Range<f32> = 7.888_609e-31..1.267_650_6e30; // 2^-100 .. 2^100
 /// Likewise for f64; others get a unit of their own.
@@ -87,21 +89,24 @@ fn fold<T>(values: &[T], block: impl Fn(&[T]) -> Moments) -> Moments {
 struct Survey<T> {
     min: T,
     max: T,
+    /// Not finite where an element is not, or where the sum overflows.
     sum: T,
     zeros: u64,
-    finite: bool,
 }
 
 fn block_f32(block: &[f32]) -> Moments {
-    let survey = survey_f32(block);
-    if !survey.finite {
-        return without_non_finite(block, block_f32);
+    if block.len() <= SHORT {
+        let mut wide = [0.0; SHORT];
+        wide.iter_mut().zip(block).for_each(|(w, x)| *w = f64::from(*x));
+        return block_f64(&wide[..block.len()]);
     }
+    let survey = survey_f32(block);
     let n = block.len();
     let pilot = survey.sum / n as f32;
     let deviation = (survey.max - pilot).max(pilot - survey.min);
     let largest = survey.max.abs().max(survey.min.abs());
-    if survey.min == survey.max || largest >= F32_RANGE.end || deviation < F32_RANGE.start {
+    let in_range = largest < F32_RANGE.end && deviation >= F32_RANGE.start;
+    if !survey.sum.is_finite() || survey.min == survey.max || !in_range {
         let mut wide = [0.0; BLOCK];
         wide.iter_mut().zip(block).for_each(|(w, x)| *w = f64::from(*x));
         return block_f64(&wide[..n]);
@@ -122,15 +127,16 @@ fn block_f32(block: &[f32]) -> Moments {
 
 fn block_f64(block: &[f64]) -> Moments {
     let survey = survey_f64(block);
-    if !survey.finite {
-        return without_non_finite(block, block_f64);
+    if !survey.sum.is_finite() && block.iter().any(|x| !x.is_finite()) {
+        return without_non_finite(block);
     }
     let n = block.len() as u64;
-    let largest = survey.max.abs().max(survey.min.abs());
-    let found = Moments { count: n, finite: n, zeros: survey.zeros, ..Moments::default() };
+    let mut found = Moments { count: n, finite: n, zeros: survey.zeros, ..Moments::default() };
     if n == 0 {
         return found;
     }
+    (found.min, found.max) = (survey.min, survey.max);
+    let largest = survey.max.abs().max(survey.min.abs());
     if largest != 0.0 && !F64_RANGE.contains(&largest) {
         let exponent = exponent_of(largest);
         // In two steps: 2^-exponent itself may not be a number.
@@ -138,7 +144,6 @@ fn block_f64(block: &[f64]) -> Moments {
         let scaled: Vec<f64> = block.iter().map(|x| x * half * rest).collect();
         return Moments { exponent, min: survey.min, max: survey.max, zeros: survey.zeros, ..block_f64(&scaled) };
     }
-    let found = Moments { min: survey.min, max: survey.max, ..found };
     if survey.min == survey.max {
         return Moments { mean: survey.min, l1: n as f64 * largest, ..found };
     }
@@ -149,12 +154,11 @@ fn block_f64(block: &[f64]) -> Moments {
 
 /// Counts and removes NaN and inf, then computes the rest.
 #[cold]
-fn without_non_finite<T: Copy + Into<f64>>(block: &[T], compute: impl Fn(&[T]) -> Moments) -> Moments {
-    let nan = block.iter().filter(|x| (**x).into().is_nan()).count() as u64;
-    let finite: Vec<T> = block.iter().copied().filter(|x| (*x).into().is_finite()).collect();
+fn without_non_finite(block: &[f64]) -> Moments {
+    let nan = block.iter().filter(|x| x.is_nan()).count() as u64;
+    let finite: Vec<f64> = block.iter().copied().filter(|x| x.is_finite()).collect();
     let inf = (block.len() - finite.len()) as u64 - nan;
-    let rest = if finite.is_empty() { Moments::default() } else { compute(&finite) };
-    Moments { count: block.len() as u64, nan, inf, ..rest }
+    Moments { count: block.len() as u64, nan, inf, ..block_f64(&finite) }
 }
 
 /// Central power sums out of power sums `s` of (x − pilot)/unit.
@@ -177,147 +181,187 @@ pub(crate) fn exponent_of(x: f64) -> i32 {
     if biased == 0 { exponent_of(x * exp2(64)) - 64 } else { biased - 1023 }
 }
 
-macro_rules! survey {
-    ($name:ident, $float:ty, $bits:ty, $exponent_mask:expr) => {
-        #[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2", "aarch64+neon"))]
-        fn $name(block: &[$float]) -> Survey<$float> {
-            let mut min = [<$float>::INFINITY; LANES];
-            let mut max = [<$float>::NEG_INFINITY; LANES];
-            let mut sum = [0.0; LANES];
-            let mut zeros = [0 as $bits; LANES];
-            let mut odd = [0 as $bits; LANES];
-            let (chunks, tail) = block.as_chunks::<LANES>();
-            let mut take = |i: usize, x: $float| {
-                min[i] = if x < min[i] { x } else { min[i] };
-                max[i] = if x > max[i] { x } else { max[i] };
-                sum[i] += x;
-                zeros[i] += <$bits>::from(x == 0.0);
-                odd[i] |= <$bits>::from(x.to_bits() & $exponent_mask == $exponent_mask);
-            };
-            for chunk in chunks {
-                for i in 0..LANES {
-                    take(i, chunk[i]);
-                }
-            }
-            for (i, &x) in tail.iter().enumerate() {
-                take(i, x);
-            }
-            Survey {
-                min: min.into_iter().fold(<$float>::INFINITY, <$float>::min),
-                max: max.into_iter().fold(<$float>::NEG_INFINITY, <$float>::max),
-                sum: tree_sum(sum),
-                zeros: zeros.into_iter().map(|n| n as u64).sum(),
-                finite: odd.into_iter().all(|n| n == 0),
-            }
-        }
+#[inline(always)]
+fn survey<S: Simd, V: SimdFloat<S, Element = T>, T: Copy>(
+    simd: S,
+    block: &[T],
+    zero: T,
+    one: T,
+    infinity: T,
+) -> Survey<T>
+where
+    T: Into<f64> + std::ops::Add<Output = T> + PartialOrd,
+    V::Mask: Select<V>,
+{
+    let (none, unit) = (V::splat(simd, zero), V::splat(simd, one));
+    let mut min = V::splat(simd, infinity);
+    let mut max = -min;
+    let (mut sum, mut zeros) = (none, none);
+    let at = |part: &[T]| V::from_slice(simd, part);
+    let is_zero = |v: V| v.simd_eq(none).select(unit, none);
+    let mut quads = block.chunks_exact(4 * LANES);
+    for quad in &mut quads {
+        let [a, b, c, d] = [at(&quad[..8]), at(&quad[8..16]), at(&quad[16..24]), at(&quad[24..32])];
+        min = a.min(b).min(c.min(d)).min(min);
+        max = a.max(b).max(c.max(d)).max(max);
+        sum += (a + b) + (c + d);
+        zeros += (is_zero(a) + is_zero(b)) + (is_zero(c) + is_zero(d));
+    }
+    let lanes = |v: V| {
+        let mut out = [zero; LANES];
+        v.store_slice(&mut out);
+        out
     };
+    let mut survey = Survey {
+        min: lanes(min).into_iter().fold(infinity, |a, b| if b < a { b } else { a }),
+        max: lanes(max).into_iter().reduce(|a, b| if b > a { b } else { a }).unwrap_or(zero),
+        sum: tree_sum(lanes(sum)),
+        zeros: lanes(zeros).into_iter().map(|n| n.into() as u64).sum(),
+    };
+    for &x in quads.remainder() {
+        survey.min = if x < survey.min { x } else { survey.min };
+        survey.max = if x > survey.max { x } else { survey.max };
+        survey.sum = survey.sum + x;
+        survey.zeros += u64::from(x == zero);
+    }
+    survey
 }
 
-survey!(survey_f32, f32, u32, 0x7f80_0000);
-survey!(survey_f64, f64, u64, 0x7ff0_0000_0000_0000);
+fn survey_f32(block: &[f32]) -> Survey<f32> {
+    dispatch!(Level::new(), simd => survey::<_, f32x8<_>, f32>(simd, block, 0.0, 1.0, f32::INFINITY))
+}
+
+fn survey_f64(block: &[f64]) -> Survey<f64> {
+    dispatch!(Level::new(), simd => survey::<_, f64x8<_>, f64>(simd, block, 0.0, 1.0, f64::INFINITY))
+}
+
+/// Power sums of z = (x − pilot)·scale, and of |x|. Four vectors at a time meet in a tree first: small terms beside a
+/// large one would otherwise all be rounded the same way.
+struct PowerSums<V> {
+    pilot: V,
+    scale: V,
+    s1: V,
+    s2: V,
+    s3: V,
+    s4: V,
+    l1: V,
+}
+
+impl<V> PowerSums<V> {
+    #[inline(always)]
+    fn new<S: Simd>(pilot: V, scale: V) -> Self
+    where
+        V: SimdFloat<S>,
+    {
+        let zero = pilot - pilot;
+        Self { pilot, scale, s1: zero, s2: zero, s3: zero, s4: zero, l1: zero }
+    }
+
+    #[inline(always)]
+    fn add<S: Simd>(&mut self, x: V)
+    where
+        V: SimdFloat<S>,
+    {
+        let z = (x - self.pilot) * self.scale;
+        let z2 = z * z;
+        self.s1 += z;
+        self.s2 += z2;
+        self.s3 += z2 * z;
+        self.s4 += z2 * z2;
+        self.l1 += x.abs();
+    }
+
+    #[inline(always)]
+    fn add4<S: Simd>(&mut self, x: [V; 4])
+    where
+        V: SimdFloat<S>,
+    {
+        let [a, b, c, d] = x;
+        self.l1 += (a.abs() + b.abs()) + (c.abs() + d.abs());
+        let (p, e) = (self.pilot, self.scale);
+        let (a, b, c, d) = ((a - p) * e, (b - p) * e, (c - p) * e, (d - p) * e);
+        self.s1 += (a + b) + (c + d);
+        let (a2, b2, c2, d2) = (a * a, b * b, c * c, d * d);
+        self.s2 += (a2 + b2) + (c2 + d2);
+        self.s3 += (a2 * a + b2 * b) + (c2 * c + d2 * d);
+        self.s4 += (a2 * a2 + b2 * b2) + (c2 * c2 + d2 * d2);
+    }
+
+    #[inline(always)]
+    fn sums(self) -> [V; 5] {
+        [self.s1, self.s2, self.s3, self.s4, self.l1]
+    }
+}
 
 /// Σz, Σz², Σz³, Σz⁴ of z = (x − pilot)·scale, and Σ|x|.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2", "aarch64+neon"))]
+#[inline(always)]
+fn powers<S: Simd>(simd: S, block: &[f32], pilot: f32, scale: f32) -> [f64; 5] {
+    let mut wide = [f64x8::splat(simd, 0.0); 5];
+    let mut chains = block.chunks_exact(LANES * 4);
+    let at = |part: &[f32]| f32x8::from_slice(simd, part);
+    let new = || PowerSums::new(f32x8::splat(simd, pilot), f32x8::splat(simd, scale));
+    let mut sums = new();
+    let mut length = 0;
+    for quad in &mut chains {
+        sums.add4([at(&quad[..8]), at(&quad[8..16]), at(&quad[16..24]), at(&quad[24..32])]);
+        length += 4;
+        if length == CHAIN {
+            widen(&mut wide, std::mem::replace(&mut sums, new()).sums());
+            length = 0;
+        }
+    }
+    widen(&mut wide, sums.sums());
+    let mut total = wide.map(|v| tree_sum(v.into()));
+    for &x in chains.remainder() {
+        let z = (f64::from(x) - f64::from(pilot)) * f64::from(scale);
+        let z2 = z * z;
+        let terms = [z, z2, z2 * z, z2 * z2, f64::from(x.abs())];
+        total.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
+    }
+    total
+}
+
+#[inline(always)]
+fn widen<S: Simd>(wide: &mut [f64x8<S>; 5], narrow: [f32x8<S>; 5]) {
+    for (wide, narrow) in wide.iter_mut().zip(narrow) {
+        let (low, high) = narrow.widen();
+        *wide += low.combine(high);
+    }
+}
+
 fn powers_f32(block: &[f32], pilot: f32, scale: f32) -> [f64; 5] {
-    let mut wide = [[0.0f64; LANES]; 5];
-    for chain in block.chunks(LANES * CHAIN) {
-        let mut sums = Chain::default();
-        let (chunks, tail) = chain.as_chunks::<LANES>();
-        let (quads, rest) = chunks.as_chunks::<4>();
-        for quad in quads {
-            for i in 0..LANES {
-                sums.add4(i, [quad[0][i], quad[1][i], quad[2][i], quad[3][i]], pilot, scale);
-            }
-        }
-        for chunk in rest {
-            for i in 0..LANES {
-                sums.add(i, chunk[i], pilot, scale);
-            }
-        }
-        for (i, &x) in tail.iter().enumerate() {
-            sums.add(i, x, pilot, scale);
-        }
-        sums.widen(&mut wide);
-    }
-    wide.map(tree_sum)
+    dispatch!(Level::new(), simd => powers(simd, block, pilot, scale))
 }
 
-/// Power sums of a chain of at most 32 additions a lane. Four at a time meet in a tree first: small terms beside a
-/// large one would otherwise all be rounded the same way.
-#[derive(Default)]
-struct Chain {
-    s1: [f32; LANES],
-    s2: [f32; LANES],
-    s3: [f32; LANES],
-    s4: [f32; LANES],
-    l1: [f32; LANES],
-}
-
-impl Chain {
-    #[inline(always)]
-    fn add(&mut self, i: usize, x: f32, pilot: f32, scale: f32) {
-        let z = (x - pilot) * scale;
-        let z2 = z * z;
-        self.s1[i] += z;
-        self.s2[i] += z2;
-        self.s3[i] += z2 * z;
-        self.s4[i] += z2 * z2;
-        self.l1[i] += x.abs();
-    }
-
-    #[inline(always)]
-    fn add4(&mut self, i: usize, x: [f32; 4], pilot: f32, scale: f32) {
-        let tree = |v: [f32; 4]| (v[0] + v[1]) + (v[2] + v[3]);
-        let z = x.map(|x| (x - pilot) * scale);
-        let z2 = z.map(|z| z * z);
-        self.s1[i] += tree(z);
-        self.s2[i] += tree(z2);
-        self.s3[i] += tree([z2[0] * z[0], z2[1] * z[1], z2[2] * z[2], z2[3] * z[3]]);
-        self.s4[i] += tree(z2.map(|z2| z2 * z2));
-        self.l1[i] += tree(x.map(f32::abs));
-    }
-
-    #[inline(always)]
-    fn widen(self, wide: &mut [[f64; LANES]; 5]) {
-        for (wide, narrow) in wide.iter_mut().zip([self.s1, self.s2, self.s3, self.s4, self.l1]) {
-            for i in 0..LANES {
-                wide[i] += f64::from(narrow[i]);
-            }
-        }
-    }
-}
-
-/// As [`powers_f32`], in f64 throughout.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2", "aarch64+neon"))]
+/// As [`powers`], in f64 throughout and unscaled.
 fn powers_f64(block: &[f64], pilot: f64) -> [f64; 5] {
-    const LANES: usize = 8;
-    let (mut s1, mut s2, mut s3, mut s4, mut l1) =
-        ([0.0; LANES], [0.0; LANES], [0.0; LANES], [0.0; LANES], [0.0; LANES]);
-    let (chunks, tail) = block.as_chunks::<LANES>();
-    let mut take = |i: usize, x: f64| {
-        let z = x - pilot;
-        let z2 = z * z;
-        s1[i] += z;
-        s2[i] += z2;
-        s3[i] += z2 * z;
-        s4[i] += z2 * z2;
-        l1[i] += x.abs();
-    };
-    for chunk in chunks {
-        for i in 0..LANES {
-            take(i, chunk[i]);
+    #[inline(always)]
+    fn powers<S: Simd>(simd: S, block: &[f64], pilot: f64) -> [f64; 5] {
+        let mut sums = PowerSums::new(f64x8::splat(simd, pilot), f64x8::splat(simd, 1.0));
+        let mut chunks = block.chunks_exact(LANES);
+        for chunk in &mut chunks {
+            sums.add(f64x8::from_slice(simd, chunk));
         }
+        let mut total = sums.sums().map(|v| tree_sum(v.into()));
+        for &x in chunks.remainder() {
+            let z = x - pilot;
+            let z2 = z * z;
+            let terms = [z, z2, z2 * z, z2 * z2, x.abs()];
+            total.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
+        }
+        total
     }
-    for (i, &x) in tail.iter().enumerate() {
-        take(i, x);
-    }
-    [s1, s2, s3, s4, l1].map(tree_sum)
+    dispatch!(Level::new(), simd => powers(simd, block, pilot))
 }
 
 /// ln of positive finite values, to 14 digits: 2 atanh((m − 1)/(m + 1)) of the mantissa m in [√½, √2), by its series.
 /// NaN and inf are passed on.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2", "aarch64+neon"))]
 pub(crate) fn ln(values: &mut [f64]) {
+    dispatch!(Level::new(), _ => ln_each(values))
+}
+
+#[inline(always)]
+fn ln_each(values: &mut [f64]) {
     for x in values {
         // 1/m and m share a series: centre the mantissa on 1. Subnormals are lifted first.
         let lift = if *x < f64::MIN_POSITIVE { 54.0 } else { 0.0 };
@@ -360,7 +404,7 @@ pub(crate) fn column_moments_f32(tile: &[f32], cols: usize, mut sink: impl FnMut
     };
     let whole = cols / LANES * LANES;
     for first in (0..whole).step_by(LANES) {
-        let sums = column_sums(tile, cols, first);
+        let sums = dispatch!(Level::new(), simd => eight_columns(simd, tile, cols, first));
         for (lane, regular) in sums.regular.into_iter().enumerate() {
             if !regular {
                 sink(gathered(first + lane, &mut column));
@@ -369,7 +413,7 @@ pub(crate) fn column_moments_f32(tile: &[f32], cols: usize, mut sink: impl FnMut
             let found = Moments {
                 count: rows as u64,
                 finite: rows as u64,
-                zeros: u64::from(sums.zeros[lane]),
+                zeros: sums.zeros[lane],
                 min: sums.min[lane].into(),
                 max: sums.max[lane].into(),
                 l1: sums.powers[4][lane],
@@ -387,7 +431,7 @@ pub(crate) fn column_moments_f32(tile: &[f32], cols: usize, mut sink: impl FnMut
 struct ColumnSums {
     min: [f32; LANES],
     max: [f32; LANES],
-    zeros: [u32; LANES],
+    zeros: [u64; LANES],
     pilot: [f32; LANES],
     scale: [f32; LANES],
     powers: [[f64; LANES]; 5],
@@ -395,51 +439,47 @@ struct ColumnSums {
     regular: [bool; LANES],
 }
 
-/// Sixteen neighbouring columns, a lane each.
-#[multiversion(targets("x86_64+avx512f+avx512bw+avx512dq+avx512vl", "x86_64+avx2", "aarch64+neon"))]
-fn column_sums(tile: &[f32], cols: usize, first: usize) -> ColumnSums {
-    let (mut min, mut max) = ([f32::INFINITY; LANES], [f32::NEG_INFINITY; LANES]);
-    let (mut sum, mut zeros, mut odd) = ([0.0f32; LANES], [0u32; LANES], [0u32; LANES]);
+/// Eight neighbouring columns, a lane each.
+#[inline(always)]
+fn eight_columns<S: Simd>(simd: S, tile: &[f32], cols: usize, first: usize) -> ColumnSums {
     let rows = tile.len() / cols;
-    let row = |r: usize| -> &[f32; LANES] { tile[r * cols + first..].first_chunk().unwrap_or(&[0.0; LANES]) };
+    let row = |r: usize| f32x8::from_slice(simd, &tile[r * cols + first..][..LANES]);
+    let (none, unit) = (f32x8::splat(simd, 0.0), f32x8::splat(simd, 1.0));
+    let mut min = f32x8::splat(simd, f32::INFINITY);
+    let mut max = -min;
+    let (mut sum, mut zeros) = (none, none);
     for r in 0..rows {
         let v = row(r);
-        for i in 0..LANES {
-            let x = v[i];
-            min[i] = if x < min[i] { x } else { min[i] };
-            max[i] = if x > max[i] { x } else { max[i] };
-            sum[i] += x;
-            zeros[i] += u32::from(x == 0.0);
-            odd[i] |= u32::from(x.to_bits() & 0x7f80_0000 == 0x7f80_0000);
-        }
+        min = min.min(v);
+        max = max.max(v);
+        sum += v;
+        zeros += v.simd_eq(none).select(unit, none);
     }
-    let (mut pilot, mut scale, mut regular) = ([0.0; LANES], [1.0; LANES], [false; LANES]);
-    for i in 0..LANES {
-        pilot[i] = sum[i] / rows as f32;
-        let deviation = (max[i] - pilot[i]).max(pilot[i] - min[i]);
-        let largest = max[i].abs().max(min[i].abs());
-        regular[i] = odd[i] == 0 && min[i] < max[i] && largest < F32_RANGE.end && deviation >= F32_RANGE.start;
-        // 2^-e of the deviation, by its exponent bits; garbage where irregular, and not used there.
-        scale[i] = f32::from_bits(0x7f00_0000u32.wrapping_sub(deviation.to_bits() & 0x7f80_0000));
-    }
-    let mut powers = [[0.0f64; LANES]; 5];
-    for from in (0..rows).step_by(CHAIN) {
-        let mut sums = Chain::default();
-        let to = rows.min(from + CHAIN);
+    let pilot = sum / f32x8::splat(simd, rows as f32);
+    let deviation: [f32; LANES] = (max - pilot).max(pilot - min).into();
+    // 2^-e of the deviation, by its exponent bits; garbage where a lane is irregular, and not used there.
+    let scale = deviation.map(|d| f32::from_bits(0x7f00_0000u32.wrapping_sub(d.to_bits() & 0x7f80_0000)));
+    let scales = f32x8::simd_from(simd, scale);
+    let mut wide = [f64x8::splat(simd, 0.0); 5];
+    for from in (0..rows).step_by(CHAIN / 2) {
+        let mut sums = PowerSums::new(pilot, scales);
+        let to = rows.min(from + CHAIN / 2);
         let quads = from + (to - from) / 4 * 4;
         for r in (from..quads).step_by(4) {
-            let v = [row(r), row(r + 1), row(r + 2), row(r + 3)];
-            for i in 0..LANES {
-                sums.add4(i, v.map(|v| v[i]), pilot[i], scale[i]);
-            }
+            sums.add4([row(r), row(r + 1), row(r + 2), row(r + 3)]);
         }
         for r in quads..to {
-            let v = row(r);
-            for i in 0..LANES {
-                sums.add(i, v[i], pilot[i], scale[i]);
-            }
+            sums.add(row(r));
         }
-        sums.widen(&mut powers);
+        widen(&mut wide, sums.sums());
     }
-    ColumnSums { min, max, zeros, pilot, scale, powers, regular }
+    let (min, max, sum, pilot): ([f32; LANES], [f32; LANES], [f32; LANES], [f32; LANES]) =
+        (min.into(), max.into(), sum.into(), pilot.into());
+    let zeros: [f32; LANES] = zeros.into();
+    let regular = std::array::from_fn(|i| {
+        let largest = max[i].abs().max(min[i].abs());
+        let in_range = largest < F32_RANGE.end && deviation[i] >= F32_RANGE.start;
+        sum[i].is_finite() && min[i] < max[i] && in_range
+    });
+    ColumnSums { min, max, zeros: zeros.map(|n| n as u64), pilot, scale, powers: wide.map(Into::into), regular }
 }
