@@ -1,13 +1,18 @@
 //! What a neural network's weights are made of.
 
 pub mod checkpoint;
+pub mod cpu;
 mod engine;
 mod error;
 mod float;
 mod kernels;
+mod order;
+mod progress;
+mod scan;
 pub mod stats;
 
 pub use engine::{EngineInfo, EngineKind, Fallback};
 pub use error::{Error, Result, escape};
 pub use float::Float;
+pub use progress::Progress;
 pub use safetensors::Dtype;

@@ -28,8 +28,8 @@ pub(crate) enum Kind {
 const PIECE_BYTES: u64 = 128 << 10;
 /// Rows of a tile of columns: chains of at most 32 additions, twice.
 pub(crate) const TILE_ROWS: u64 = 64;
-/// Columns of a tile: reads of 8 to 16 KiB a row where a row is longer.
-pub(crate) const TILE_COLS: u64 = 4096;
+/// Columns of a tile, which stays in a core's own cache as f32.
+pub(crate) const TILE_COLS: u64 = 2048;
 
 impl Layout {
     /// The layout of a tensor of `shape` under `by`. A tensor under two dimensions, or without elements, is one group.
@@ -103,7 +103,7 @@ impl Layout {
     }
 
     /// Cuts `within`, whole groups or one group, into the pieces that are read and computed at once: contiguous ones
-    /// of about 128 KiB, tiles of 64 × 4096 for columns. A contiguous piece that is not of whole rows is of one row,
+    /// of about 128 KiB, tiles of 64 × 2048 for columns. A contiguous piece that is not of whole rows is of one row,
     /// and starts at a group or lies in one. The cut depends on nothing but the layout and the dtype.
     pub(crate) fn pieces(self, float: Float, within: Region) -> impl Iterator<Item = Region> {
         let elements = PIECE_BYTES / float.bytes() as u64;
@@ -150,6 +150,30 @@ impl Layout {
                 Run { group: (piece.col + i) / inner, start: i, length: piece.rows, stride: piece.cols }
             }
         })
+    }
+
+    /// The groups of a piece that holds whole groups, in order.
+    pub(crate) fn views(self, piece: Region) -> impl Iterator<Item = View> {
+        let columns = match self.kind {
+            Kind::Columns(inner) => Some((0..piece.cols / inner).map(move |i| View {
+                group: piece.col / inner + i,
+                start: i * inner,
+                run: inner,
+                stride: piece.cols,
+                length: inner * piece.rows,
+            })),
+            _ => None,
+        };
+        let contiguous = columns.is_none().then(|| {
+            self.runs(piece).map(|run| View {
+                group: run.group,
+                start: run.start,
+                run: run.length,
+                stride: run.length,
+                length: run.length,
+            })
+        });
+        columns.into_iter().flatten().chain(contiguous.into_iter().flatten())
     }
 
     /// Number of runs of a piece.
@@ -199,6 +223,16 @@ pub(crate) struct Run {
     pub(crate) start: u64,
     pub(crate) length: u64,
     pub(crate) stride: u64,
+}
+
+/// A whole group in a piece: its element j is element `start` + j / `run` · `stride` + j % `run` of the piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct View {
+    pub(crate) group: u64,
+    pub(crate) start: u64,
+    pub(crate) run: u64,
+    pub(crate) stride: u64,
+    pub(crate) length: u64,
 }
 
 #[cfg(test)]
@@ -268,6 +302,14 @@ mod tests {
                         }
                     }
                     prop_assert_eq!(runs, layout.run_count(piece));
+                }
+                for view in layout.views(part) {
+                    prop_assert_eq!(view.length, layout.group(view.group).elements());
+                    for j in 0..view.length {
+                        let at = view.start + j / view.run * view.stride + j % view.run;
+                        let i = (part.row + at / part.cols) * layout.cols + part.col + at % part.cols;
+                        prop_assert_eq!(view.group, group_of(&shape, by, i));
+                    }
                 }
             }
             prop_assert!(seen.iter().all(|n| *n == 1));
