@@ -6,6 +6,7 @@ mod error;
 mod float;
 pub mod stats;
 
+pub use checkpoint::{Checkpoint, Selection, Tensor};
 pub use engine::{EngineInfo, EngineKind, Fallback};
 pub use error::{Error, Result, escape};
 pub use float::Float;
