@@ -11,6 +11,7 @@ mod progress;
 mod scan;
 pub mod stats;
 
+pub use checkpoint::{Checkpoint, Selection, Tensor};
 pub use engine::{EngineInfo, EngineKind, Fallback};
 pub use error::{Error, Result, escape};
 pub use float::Float;

@@ -1,5 +1,154 @@
 //! A model's files, read in bounded chunks.
+//!
+//! [`Checkpoint::open`] reads and checks the headers; the data stays on disk until [`Checkpoint::read_exact_at`]
+//! fetches a piece of it. Nothing a file says is trusted: sizes are checked before anything is allocated, every byte of
+//! a file must belong to exactly one tensor, and shards may not lie outside the folder of their index.
+//!
+//! ```
+//! use secateur::checkpoint::{Checkpoint, Selection};
+//!
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("model.safetensors");
+//! # let data: Vec<u8> = [0.5f32, -1.0, 0.0, 2.0].iter().flat_map(|w| w.to_le_bytes()).collect();
+//! # let view = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![2, 2], &data)?;
+//! # safetensors::serialize_to_file([("fc.weight", view)], None, &path)?;
+//! let checkpoint = Checkpoint::open(&path)?;
+//! let weights = Selection::new(&["*.weight".into()], &[])?;
+//! for tensor in checkpoint.tensors().iter().filter(|t| weights.includes(t.name())) {
+//!     assert_eq!((tensor.name(), tensor.shape(), tensor.elements()), ("fc.weight", &[2, 2][..], 4));
+//!     let mut last = [0; 4];
+//!     checkpoint.read_exact_at(tensor, 12, &mut last)?;
+//!     assert_eq!(f32::from_le_bytes(last), 2.0);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
+mod folder;
+mod foreign;
+mod header;
+mod index;
+mod natural;
+mod positioned;
 mod selection;
+mod shard;
+mod tensor;
 
 pub use selection::Selection;
+pub use tensor::Tensor;
+
+use crate::{Error, Result, escape};
+use shard::Shard;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The files of one model, open for reading.
+///
+/// Every shard stays open, one file handle each, and nothing is buffered: in memory are the headers' contents alone.
+/// Threads may share it, as reads carry their own offset. The files must not change while it is open.
+#[derive(Debug)]
+pub struct Checkpoint {
+    path: PathBuf,
+    shards: Vec<Shard>,
+    tensors: Vec<Tensor>,
+}
+
+impl Checkpoint {
+    /// Opens a `.safetensors` file, a folder, or an index of shards (any `.json`), and checks every header.
+    ///
+    /// Of a folder it takes `model.safetensors.index.json`, else the only `*.safetensors.index.json` (or, as some
+    /// libraries name it, `*.safetensors.index.fp16.json`), else `model.safetensors`, else the only `*.safetensors`;
+    /// subfolders and hidden files do not count. Symbolic links are followed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where a file cannot be read; [`Error::Format`] and [`Error::Tensor`] where one is not sound, is of
+    /// another format (with how to convert it), is a device or a pipe, or where a folder leaves it open which file is
+    /// meant: several candidates, or a `model.safetensors` beside an index that does not list it. An index and its shards
+    /// must agree exactly: each tensor in one shard, and in the one that is listed.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let is_folder = fs::metadata(path).map_err(|e| Error::io(path, e))?.is_dir();
+        let source = if is_folder { folder::choose(path)? } else { path.to_owned() };
+        if !source.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
+            let (shard, tensors) = shard::open(&source, 0)?;
+            return Ok(Self { path: path.to_owned(), shards: vec![shard], tensors });
+        }
+        let index = index::read(&source)?;
+        if is_folder {
+            folder::check_unambiguous(path, &source, &index.shards)?;
+        }
+        Self::open_shards(path, &source, &index)
+    }
+
+    fn open_shards(path: &Path, source: &Path, index: &index::Index) -> Result<Self> {
+        let folder = source.parent().unwrap_or(Path::new(""));
+        let (mut shards, mut tensors) = (Vec::new(), Vec::new());
+        for (number, name) in index.shards.iter().enumerate() {
+            let (shard, held) = shard::open(&folder.join(name), number).map_err(|error| match error {
+                Error::Io { source: e, .. } if e.kind() == io::ErrorKind::NotFound => Error::format(
+                    source,
+                    format!("shard `{}` is missing: download it into the index's folder", shortened(name)),
+                ),
+                other => other,
+            })?;
+            shards.push(shard);
+            tensors.extend(held);
+        }
+        tensor::sort(&mut tensors);
+        index.check(source, &tensors)?;
+        Ok(Self { path: path.to_owned(), shards, tensors })
+    }
+
+    /// The path the checkpoint was opened by, as given: a file, a folder or an index.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The safetensors files, in the natural order of their names.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.shards.iter().map(|shard| shard.path.as_path())
+    }
+
+    /// Every tensor of every file, in the natural order of names: `layers.2` before `layers.10`.
+    pub fn tensors(&self) -> &[Tensor] {
+        &self.tensors
+    }
+
+    /// The tensor of that name.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        let found = self.tensors.binary_search_by(|tensor| natural::compare(tensor.name(), name));
+        found.ok().and_then(|position| self.tensors.get(position))
+    }
+
+    /// Fills `buf` with the bytes of `tensor`, which is one of [`tensors`](Self::tensors), from byte `offset` of its
+    /// data on. Many threads may call it at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Tensor`] where `offset + buf.len()` is beyond [`Tensor::bytes`]; [`Error::Io`] where the file cannot be
+    /// read or has become shorter. What `buf` holds is then unspecified.
+    pub fn read_exact_at(&self, tensor: &Tensor, offset: u64, buf: &mut [u8]) -> Result<()> {
+        let Some(shard) = self.shards.get(tensor.file) else {
+            return Err(Error::tensor(&self.path, tensor.name(), "is not a tensor of this checkpoint"));
+        };
+        let end = offset.checked_add(buf.len() as u64).filter(|&end| end <= tensor.bytes);
+        let (Some(_), Some(position)) = (end, tensor.start.checked_add(offset)) else {
+            let message = format!("{} bytes from byte {offset} are beyond its {}", buf.len(), tensor.bytes);
+            return Err(Error::tensor(&shard.path, tensor.name(), message));
+        };
+        positioned::read_exact_at(&shard.file, buf, position).map_err(|error| {
+            let message = format!("tensor `{}`: {error}", escape(tensor.name()));
+            Error::io(&shard.path, io::Error::new(error.kind(), message))
+        })
+    }
+}
+
+/// Text from a file, made safe and short enough for a one-line message.
+fn shortened(text: &str) -> String {
+    const CHARS: usize = 200;
+    match text.char_indices().nth(CHARS) {
+        Some((end, _)) => format!("{}…", escape(&text[..end])),
+        None => escape(text),
+    }
+}
