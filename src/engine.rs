@@ -1,10 +1,92 @@
 //! What computes: a GPU or the CPU.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::str::FromStr;
 
 use safetensors::Dtype;
 use serde::Serialize;
+
+use crate::cpu::CpuEngine;
+#[cfg(feature = "gpu")]
+use crate::gpu::{AdapterChoice, GpuEngine};
+use crate::scan::Compute;
+use crate::{Float, Result};
+
+/// An engine that is ready to compute: the CPU, or a GPU with the CPU beside it for what it does not compute.
+///
+/// ```
+/// let engine = secateur::Engine::cpu(None)?;
+/// assert_eq!(engine.info(&[]).kind, secateur::EngineKind::Cpu);
+/// # Ok::<(), secateur::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Engine {
+    cpu: CpuEngine,
+    #[cfg(feature = "gpu")]
+    gpu: Option<GpuEngine>,
+}
+
+impl Engine {
+    /// The CPU engine with `threads` threads, or one for each core.
+    ///
+    /// # Errors
+    /// Where the operating system gives no threads.
+    pub fn cpu(threads: Option<NonZeroUsize>) -> Result<Self> {
+        Ok(Self {
+            cpu: CpuEngine::new(threads)?,
+            #[cfg(feature = "gpu")]
+            gpu: None,
+        })
+    }
+
+    /// The GPU engine on the chosen adapter.
+    ///
+    /// # Errors
+    /// Where there is no such adapter, or it gives no device.
+    #[cfg(feature = "gpu")]
+    pub fn gpu(choice: &AdapterChoice, threads: Option<NonZeroUsize>) -> Result<Self> {
+        Ok(Self { cpu: CpuEngine::new(threads)?, gpu: Some(GpuEngine::new(choice)?) })
+    }
+
+    /// A hardware GPU if there is one, else the CPU; never a software rasteriser.
+    ///
+    /// # Errors
+    /// Where the operating system gives no threads, or a hardware GPU gives no device.
+    pub fn auto(threads: Option<NonZeroUsize>) -> Result<Self> {
+        #[cfg(feature = "gpu")]
+        if let Some(index) = crate::gpu::hardware_adapter() {
+            return Self::gpu(&AdapterChoice::Index(index), threads);
+        }
+        Self::cpu(threads)
+    }
+
+    /// Which engine this is, and which of `dtypes` it leaves to another.
+    pub fn info(&self, dtypes: &[Dtype]) -> EngineInfo {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = &self.gpu {
+            let left = Float::ALL.iter().filter(|f| dtypes.contains(&f.dtype()) && !GpuEngine::computes(**f));
+            let fallback = left.map(|f| Fallback { dtype: f.dtype(), kind: EngineKind::Cpu }).collect();
+            return EngineInfo { kind: EngineKind::Gpu, name: gpu.name().to_owned(), fallback };
+        }
+        let _ = dtypes;
+        EngineInfo { kind: EngineKind::Cpu, name: self.cpu.name(), fallback: Vec::new() }
+    }
+
+    /// What computes weights of this format.
+    pub(crate) fn compute(&self, float: Float) -> &dyn Compute {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = self.gpu.as_ref().filter(|_| GpuEngine::computes(float)) {
+            return gpu;
+        }
+        let _ = float;
+        &self.cpu
+    }
+
+    pub(crate) fn cpu_engine(&self) -> &CpuEngine {
+        &self.cpu
+    }
+}
 
 /// The kind of an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
