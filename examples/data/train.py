@@ -2,7 +2,7 @@
 
     python examples/data/train.py --mnist DIR [--output examples/data] [--epochs 4]
 
-DIR holds MNIST's four idx files (train-images-idx3-ubyte and so on), gzipped or not. About a minute on one core.
+DIR holds MNIST's four idx files (train-images-idx3-ubyte and so on), gzipped or not. About two minutes on one core.
 Writes cnn.safetensors (F32), cnn-f16.safetensors, cnn-bf16.safetensors and sharded/ (mixed dtypes, with an index).
 """
 

@@ -31,8 +31,8 @@ CASES = {
     "cnn-f32-input-log": (F32, "input", "log", (), None, ("features.?.weight",)),
     "cnn-f32-output-standardize": (F32, "output", "standardize", (), None, ("features.7.*",)),
     "cnn-bf16-tensor": (BF16, "tensor", "none", QUANTILES, 8, ()),
-    "cnn-bf16-input": (BF16, "input", "none", QUANTILES, 8, ("features.[07].*",)),
-    "cnn-bf16-block16": (BF16, "block:16", "none", (), None, ("features.[07].*",)),
+    "cnn-bf16-input": (BF16, "input", "none", QUANTILES, 8, ("features.0.*", "features.7.*")),
+    "cnn-bf16-block16": (BF16, "block:16", "none", (), None, ("features.0.*", "features.4.*")),
 }
 
 

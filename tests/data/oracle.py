@@ -25,8 +25,7 @@ if np.finfo(np.longdouble).nmant < 63:
 
 def number(x):
     """The nearest f64, without negative zero; None where undefined or beyond f64."""
-    with np.errstate(over="ignore"):
-        x = float(x) + 0.0
+    x = float(x) + 0.0
     return x if math.isfinite(x) else None
 
 
@@ -106,24 +105,25 @@ class Values:
         return {field: matrix for field, (matrix, _) in matrices.items()}, matrices["exact"][1]
 
 
-def quantiles(x, probabilities):
-    """np.quantile; where its formula leaves f64 between two order statistics that are one, that one."""
+def quantiles(rows, probabilities):
+    """np.quantile of each row; where its formula leaves f64 at a probability that is one order statistic, that one."""
     with np.errstate(over="ignore", invalid="ignore"):
-        linear = np.quantile(x, probabilities)
-    lower, higher = (np.quantile(x, probabilities, method=method) for method in ("lower", "higher"))
-    return [number(v if np.isfinite(v) or low != high else low) for v, low, high in zip(linear, lower, higher)]
+        values = np.quantile(rows, probabilities, axis=1).T
+    if not np.isfinite(values).all():
+        lower, higher = (np.quantile(rows, probabilities, axis=1, method=side).T for side in ("lower", "higher"))
+        values = np.where(np.isfinite(values) | (lower != higher), values, lower)
+    return [[number(value) for value in row] for row in values.tolist()]
 
 
 def histogram(x, bins):
     """np.histogram; None where the range leaves f64 or cannot be cut into that many bins."""
-    with np.errstate(over="ignore"):
-        if not np.isfinite(x.max() - x.min()):
-            return None
+    if math.isinf(float(x.max()) - float(x.min())):
+        return None
     try:
         counts, edges = np.histogram(x, bins)
     except ValueError:  # "Too many bins for data range"
         return None
-    return {"edges": [number(edge) for edge in edges], "counts": counts.tolist()}
+    return {"edges": (edges + 0.0).tolist(), "counts": counts.tolist()}
 
 
 def probability_key(p):
@@ -143,6 +143,9 @@ def describe(values, shape, by, probabilities=(), bins=None, check=False):
         l1, l2 = absolute.sum(axis=1), np.sqrt((absolute * absolute).sum(axis=1))
         mean, *others = moments(g["exact"], finite)
     standardized = values.transform == "standardize"
+    keys = [probability_key(p) for p in probabilities]
+    whole = keys and finite.size and finite.all() and values.defined
+    every = quantiles(rounded, probabilities) if whole else None
     for i, index in enumerate(indices):
         entry = {"count": int(count[i]), "nan": int(nan[i]), "inf": int(inf[i]),
                  "zeros": None if standardized else int(zeros[i])}
@@ -161,9 +164,11 @@ def describe(values, shape, by, probabilities=(), bins=None, check=False):
         entry["l1"] = None if standardized else number(l1[i])
         entry["l2"] = number(l2[i]) if known or empty else None
         x = rounded[i][finite[i]] if known else None
-        if len(probabilities):
-            found = quantiles(x, probabilities) if known else [None] * len(probabilities)
-            entry["quantiles"] = dict(zip(map(probability_key, probabilities), found))
+        if keys:
+            found = [None] * len(keys)
+            if known:
+                found = every[i] if every else quantiles(x[None], probabilities)[0]
+            entry["quantiles"] = dict(zip(keys, found))
         if bins:
             entry["histogram"] = histogram(x, bins) if known else None
         if check and known and not constant:
