@@ -20,7 +20,7 @@ CONVS, EDGES = ("conv.*",), ("empty.*", "vector.F32", "scalar.F32", "one-finite.
 CASES = {
     "poison-tensor": (POISON, "tensor", "none", QUANTILES, 8, ()),
     "poison-tensor-log": (POISON, "tensor", "log", QUANTILES, 8, ()),
-    "poison-tensor-standardize": (POISON, "tensor", "standardize", QUANTILES, 8, ()),
+    "poison-tensor-standardize": (POISON, "tensor", "standardize", QUANTILES, None, ()),
     "poison-output": (POISON, "output", "none", (), None, (*CONVS, *EDGES, "near*.F64", "extremes.*", "constant.*")),
     "poison-input": (POISON, "input", "none", (), None, (*CONVS, *EDGES, "extremes.F64", "constant.*")),
     "poison-block16": (POISON, "block:16", "none", (), None, (*EDGES, "conv.F8_E4M3", "normal.BF16")),
@@ -31,7 +31,7 @@ CASES = {
     "cnn-f32-input-log": (F32, "input", "log", (), None, ("features.?.weight",)),
     "cnn-f32-output-standardize": (F32, "output", "standardize", (), None, ("features.7.*",)),
     "cnn-bf16-tensor": (BF16, "tensor", "none", QUANTILES, 8, ()),
-    "cnn-bf16-input": (BF16, "input", "none", QUANTILES, 8, ("features.0.*", "features.7.*")),
+    "cnn-bf16-input": (BF16, "input", "none", QUANTILES, None, ("features.0.*", "features.7.*")),
     "cnn-bf16-block16": (BF16, "block:16", "none", (), None, ("features.0.*", "features.4.*")),
 }
 

@@ -7,7 +7,8 @@ A folder stands for every .safetensors file below it (default: examples/data). F
 the CPU, 3e-6 on a GPU), counts, extremes, quantiles and histograms exactly. Prints the largest error of each model
 and exits with 1 where one is beyond the tolerance or something exact differs.
 
-Errors are relative to: mean, max(|mean|, σ); variance, l1 and l2, themselves; skewness, max(1, mean |z|³); kurtosis, mean z⁴.
+Errors are relative to: mean, max(|mean|, σ); variance, l1 and l2, themselves; skewness, max(1, mean |z|³);
+kurtosis, mean z⁴.
 """
 
 import argparse
