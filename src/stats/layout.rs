@@ -22,7 +22,12 @@ pub(crate) enum Kind {
     Blocks(u64),
     /// This many adjacent columns.
     Columns(u64),
+    /// Nothing, this many times: a group of a tensor without elements.
+    Empty(u64),
 }
+
+/// Groups of a tensor without elements that are still listed one by one.
+const EMPTY_GROUPS: u64 = 1 << 20;
 
 /// Bytes of a contiguous piece: enough to hide the cost of a read, small enough to stay in a core's own cache.
 const PIECE_BYTES: u64 = 128 << 10;
@@ -32,12 +37,21 @@ pub(crate) const TILE_ROWS: u64 = 64;
 pub(crate) const TILE_COLS: u64 = 2048;
 
 impl Layout {
-    /// The layout of a tensor of `shape` under `by`. A tensor under two dimensions, or without elements, is one group.
+    /// The layout of a tensor of `shape` under `by`. A tensor under two dimensions is one group.
     pub(crate) fn new(shape: &[u64], by: Grouping) -> Self {
         let elements: u64 = shape.iter().product();
         let whole = Self { rows: 1, cols: elements, kind: Kind::Whole };
-        if shape.len() < 2 || elements == 0 {
+        if shape.len() < 2 || by == Grouping::Tensor {
             return whole;
+        }
+        if elements == 0 {
+            let groups = match by {
+                Grouping::Output => shape[0],
+                Grouping::Input => shape[1],
+                Grouping::Tensor | Grouping::Block(_) => 0,
+            };
+            // A shape of [2^60, 0] takes no room in a file; nobody wants 2^60 empty answers.
+            return if groups > EMPTY_GROUPS { whole } else { Self { kind: Kind::Empty(groups), ..whole } };
         }
         let (rows, cols) = (shape[0], elements / shape[0]);
         match by {
@@ -54,28 +68,39 @@ impl Layout {
             Kind::Rows => self.rows,
             Kind::Blocks(n) => self.rows * self.cols.div_ceil(n),
             Kind::Columns(inner) => self.cols / inner,
+            Kind::Empty(groups) => groups,
         }
     }
 
     /// Elements of the largest group.
     pub(crate) fn largest_group(&self) -> u64 {
         match self.kind {
-            Kind::Whole | Kind::Rows => self.cols,
+            Kind::Whole | Kind::Rows | Kind::Empty(_) => self.cols,
             Kind::Blocks(n) => n,
             Kind::Columns(inner) => self.rows * inner,
         }
     }
 
-    /// The part of the matrix that groups `first..last` cover: whole rows for rows and blocks of whole rows, all rows
-    /// of some columns for columns.
+    /// The whole matrix.
     pub(crate) fn all(&self) -> Region {
         Region { row: 0, rows: self.rows, col: 0, cols: self.cols }
+    }
+
+    /// The first group of a region of whole groups, and how many it has.
+    pub(crate) fn groups_of(&self, region: Region) -> (u64, u64) {
+        match self.kind {
+            Kind::Whole => (0, 1),
+            Kind::Rows => (region.row, region.rows),
+            Kind::Blocks(n) => (region.row * self.cols.div_ceil(n) + region.col / n, self.run_count(region)),
+            Kind::Columns(inner) => (region.col / inner, region.cols / inner),
+            Kind::Empty(groups) => (0, groups),
+        }
     }
 
     /// The region of one group.
     pub(crate) fn group(&self, group: u64) -> Region {
         match self.kind {
-            Kind::Whole => self.all(),
+            Kind::Whole | Kind::Empty(_) => self.all(),
             Kind::Rows => Region { row: group, rows: 1, col: 0, cols: self.cols },
             Kind::Blocks(n) => {
                 let per_row = self.cols.div_ceil(n);
@@ -89,7 +114,7 @@ impl Layout {
     /// Cuts `within` into regions of whole groups of at most `elements` each, or of a single group.
     pub(crate) fn whole_groups(self, within: Region, elements: u64) -> impl Iterator<Item = Region> {
         let (rows, cols) = match self.kind {
-            Kind::Whole => (1, within.cols),
+            Kind::Whole | Kind::Empty(_) => (1, within.cols),
             Kind::Rows => (elements / within.cols, within.cols),
             Kind::Blocks(n) if within.cols > elements => (1, elements / n * n.max(1)),
             Kind::Blocks(_) => (elements / within.cols, within.cols),
@@ -97,7 +122,7 @@ impl Layout {
         };
         let least = match self.kind {
             Kind::Blocks(n) | Kind::Columns(n) => n,
-            Kind::Whole | Kind::Rows => 1,
+            Kind::Whole | Kind::Rows | Kind::Empty(_) => 1,
         };
         within.grid(rows.max(1), cols.max(least))
     }
@@ -109,7 +134,7 @@ impl Layout {
         let elements = PIECE_BYTES / float.bytes() as u64;
         let (rows, cols) = match self.kind {
             Kind::Columns(_) => (TILE_ROWS, TILE_COLS),
-            _ if within.cols <= elements => (elements / within.cols, within.cols),
+            _ if within.cols <= elements => (elements / within.cols.max(1), within.cols),
             Kind::Blocks(n) if n <= elements => (1, elements / n * n),
             _ => (1, elements),
         };
@@ -125,6 +150,7 @@ impl Layout {
     pub(crate) fn runs(self, piece: Region) -> impl Iterator<Item = Run> {
         let (count, per_row) = match self.kind {
             Kind::Whole => (1, 1),
+            Kind::Empty(_) => (0, 1),
             Kind::Rows => (piece.rows, 1),
             Kind::Blocks(n) => {
                 let blocks = (piece.col + piece.cols).div_ceil(n) - piece.col / n;
@@ -133,7 +159,7 @@ impl Layout {
             Kind::Columns(_) => (piece.cols, piece.cols),
         };
         (0..count).map(move |i| match self.kind {
-            Kind::Whole => Run { group: 0, start: 0, length: piece.cols, stride: 1 },
+            Kind::Whole | Kind::Empty(_) => Run { group: 0, start: 0, length: piece.cols, stride: 1 },
             Kind::Rows => Run { group: piece.row + i, start: i * piece.cols, length: piece.cols, stride: 1 },
             Kind::Blocks(n) => {
                 let (row, block) = (i / per_row, piece.col / n + i % per_row);
@@ -180,6 +206,7 @@ impl Layout {
     pub(crate) fn run_count(&self, piece: Region) -> u64 {
         match self.kind {
             Kind::Whole => 1,
+            Kind::Empty(_) => 0,
             Kind::Rows => piece.rows,
             Kind::Blocks(n) => piece.rows * ((piece.col + piece.cols).div_ceil(n) - piece.col / n),
             Kind::Columns(_) => piece.cols,
@@ -333,9 +360,21 @@ mod tests {
 
     #[test]
     fn nothing_to_group() {
-        for shape in [&[][..], &[7], &[0], &[3, 0, 2], &[0, 5]] {
-            assert_eq!(Layout::new(shape, Grouping::Output).kind, Kind::Whole, "{shape:?}");
-            assert_eq!(Layout::new(shape, Grouping::Input).groups(), 1);
+        for (shape, by, groups) in [
+            (&[][..], Grouping::Output, 1),
+            (&[7], Grouping::Input, 1),
+            (&[0], Grouping::Output, 1),
+            (&[3, 0, 2], Grouping::Tensor, 1),
+            (&[3, 0, 2], Grouping::Output, 3),
+            (&[3, 0, 2], Grouping::Input, 0),
+            (&[0, 5], Grouping::Input, 5),
+            (&[0, 5], Grouping::Block(NonZeroU64::MIN), 0),
+            (&[1 << 60, 0], Grouping::Output, 1),
+        ] {
+            let layout = Layout::new(shape, by);
+            assert_eq!(layout.groups(), groups, "{shape:?} {by}");
+            let empty = shape.contains(&0);
+            assert_eq!(layout.pieces(Float::F32, layout.all()).count(), usize::from(!empty), "{shape:?} {by}");
         }
     }
 }

@@ -1,12 +1,18 @@
 //! Groups of weights and their statistics.
 
+mod analyse;
+mod distribution;
 mod entry;
+mod fold;
+mod histogram;
 pub(crate) mod layout;
 mod moments;
 mod options;
+mod order_statistics;
 #[cfg(test)]
 pub(crate) mod oracle;
 
+pub use analyse::analyse;
 pub use entry::{Entry, Histogram, Quantiles, Skipped, Statistics, Summary};
 pub use moments::Moments;
 pub(crate) use moments::exp2;

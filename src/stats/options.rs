@@ -116,6 +116,8 @@ impl Default for Options {
 impl Options {
     /// 1 GiB.
     pub const DEFAULT_MEMORY_BYTES: u64 = 1 << 30;
+    /// The most bins of a histogram.
+    pub const MAX_BINS: usize = 1 << 16;
     /// 64 MiB: the least that every path works within.
     pub const MIN_MEMORY_BYTES: u64 = 64 << 20;
 }
