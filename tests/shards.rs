@@ -87,7 +87,9 @@ fn subfolders_are_allowed_and_leaving_is_not() {
 fn index_and_shards_must_agree() {
     let (a, b) = ("a.safetensors", "b.safetensors");
     let two = |first: &str, second: &str| file(&header(&[(first, "U8", "[1]", 0, 1), (second, "U8", "[1]", 1, 2)]), 2);
-    let cases: [(&[(&str, Vec<u8>)], String, &[&str]); 10] = [
+    /// Shards, the index, and parts of the message.
+    type Case<'a> = (&'a [(&'a str, Vec<u8>)], String, &'a [&'a str]);
+    let cases: [Case<'_>; 10] = [
         (&[(a, one("x", 1))], index(&[("x", a), ("y", b)]), &[INDEX, "shard `b.safetensors` is missing", "download"]),
         (&[(a, one("x", 1))], index(&[("x", a), ("y", a), ("z", a)]), &[INDEX, "`y`", "listed in a.safetensors"]),
         (&[(a, two("x", "y"))], index(&[("x", a)]), &["`y`", "is in a.safetensors, but not in the index"]),
