@@ -92,7 +92,9 @@ mod tests {
 
     #[test]
     fn the_model_of_a_folder() {
-        let cases: [(&[&str], &[&str], Result<&str, &str>); 11] = [
+        /// Files, indexes, and the one that is picked or a part of the message.
+        type Case<'a> = (&'a [&'a str], &'a [&'a str], Result<&'a str, &'a str>);
+        let cases: [Case<'_>; 11] = [
             (&[], &[], Err("no .safetensors file")),
             (&["a.safetensors"], &[], Ok("a.safetensors")),
             (&["model.safetensors"], &[], Ok(FILE)),
