@@ -16,5 +16,5 @@ pub use engine::{Engine, EngineInfo, EngineKind, Fallback};
 pub use error::{Error, Result, escape};
 pub use float::Float;
 pub use progress::Progress;
-pub use stats::Entry;
 pub use safetensors::Dtype;
+pub use stats::Entry;

@@ -2,9 +2,7 @@
 
 use crate::Float;
 use crate::float::{table, to_f32, to_f64};
-use crate::kernels::moments::{
-    BLOCK, column_moments_f32, log_moments, moments_f32, moments_f64, weighted_moments,
-};
+use crate::kernels::moments::{BLOCK, column_moments_f32, log_moments, moments_f32, moments_f64, weighted_moments};
 use crate::scan::{Piece, Values};
 use crate::stats::Moments;
 use crate::stats::layout::{Kind, Run};

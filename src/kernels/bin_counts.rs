@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn looked_up_is_searched_for() {
-        let words: Vec<u64> = (0..4_000u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).chain([0, 1, 1 << 63]).collect();
+        let words: Vec<u64> =
+            (0..4_000u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).chain([0, 1, 1 << 63]).collect();
         let bytes: &[u8] = bytemuck::cast_slice(&words);
         for float in Float::ALL {
             for magnitude in [false, true] {

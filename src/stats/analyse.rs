@@ -57,7 +57,8 @@ pub fn analyse(
     }
     let bytes = tensors.iter().map(|t| t.bytes()).sum();
     progress.expect(bytes);
-    let analysis = Analysis { tensors: &tensors, engine, options, file: File { checkpoint, tensors: &tensors, progress } };
+    let analysis =
+        Analysis { tensors: &tensors, engine, options, file: File { checkpoint, tensors: &tensors, progress } };
     let total = if options.wants_distributions() {
         Distributions::new(&analysis).run(sink)?
     } else {

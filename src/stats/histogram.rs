@@ -24,7 +24,6 @@ pub(crate) fn thresholds(float: Float, magnitude: bool, edges: &[f64], map: impl
     inner.iter().map(|edge| float.first_key(magnitude, |x| map(x) >= *edge)).collect()
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

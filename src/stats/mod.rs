@@ -5,12 +5,14 @@ mod distribution;
 mod entry;
 mod fold;
 mod histogram;
+mod large;
 pub(crate) mod layout;
 mod moments;
 mod options;
-mod order_statistics;
 #[cfg(test)]
 pub(crate) mod oracle;
+mod order_statistics;
+mod total;
 
 pub use analyse::analyse;
 pub use entry::{Entry, Histogram, Quantiles, Skipped, Statistics, Summary};

@@ -1,5 +1,6 @@
 //! Exact order statistics and quantiles out of radix histograms.
 
+use super::entry::Quantiles;
 use crate::scan::DIGIT_VALUES;
 use crate::{Float, Result};
 
@@ -9,8 +10,8 @@ use crate::{Float, Result};
 pub(crate) struct Ranks {
     /// Ascending, without repetition.
     pub(crate) distinct: Vec<u64>,
-    /// For each quantile, the two indices in `distinct` and the weight of the second.
-    between: Vec<(usize, usize, f64)>,
+    /// For each quantile: its probability, the two indices in `distinct`, and the weight of the second.
+    between: Vec<(f64, usize, usize, f64)>,
 }
 
 impl Ranks {
@@ -28,22 +29,25 @@ impl Ranks {
         distinct.sort_unstable();
         distinct.dedup();
         let index = |rank| distinct.partition_point(|r| *r < rank);
-        let between = places.iter().map(|p| (index(p.0), index(p.1), p.2)).collect();
+        let between = quantiles.iter().zip(&places).map(|(q, p)| (*q, index(p.0), index(p.1), p.2)).collect();
         Self { distinct, between }
     }
 
     /// The quantiles, from the value of each distinct rank.
-    pub(crate) fn interpolate(&self, value: impl Fn(usize) -> Option<f64>) -> Vec<Option<f64>> {
-        let each = self.between.iter().map(|&(low, high, weight)| {
+    pub(crate) fn interpolate(&self, value: impl Fn(usize) -> Option<f64>) -> Quantiles {
+        let between = |low, high, weight: f64| {
             let (a, b) = (value(low)?, value(high)?);
             let difference = b - a;
-            // From the nearer end, as numpy does: exact at both.
-            let found = if weight >= 0.5 { b - difference * (1.0 - weight) } else { a + difference * weight };
-            let found = if weight == 0.0 { a } else { found };
+            let found = match weight {
+                0.0 => a,
+                // From the nearer end, as numpy does: exact at both.
+                0.5.. => b - difference * (1.0 - weight),
+                _ => a + difference * weight,
+            };
             // Beyond f64, as in numpy, where the two lie so far apart that their difference is.
             found.is_finite().then_some(found + 0.0)
-        });
-        each.collect()
+        };
+        Quantiles(self.between.iter().map(|&(q, low, high, weight)| (q, between(low, high, weight))).collect())
     }
 }
 
@@ -194,10 +198,11 @@ mod tests {
         let quantiles = [0.0, 0.25, 0.5, 0.9, 1.0];
         let ranks = Ranks::new(&quantiles, 4);
         let found = ranks.interpolate(|i| Some(values[ranks.distinct[i] as usize]));
+        let found: Vec<Option<f64>> = found.0.into_iter().map(|(_, value)| value).collect();
         // numpy.quantile([1, 2, 4, 8], [0, .25, .5, .9, 1])
         assert_eq!(found, [1.0, 1.75, 3.0, 6.800000000000001, 8.0].map(Some));
         assert_eq!(Ranks::new(&[0.5], 1).distinct, [0]);
         let ends = Ranks::new(&[0.5], 2).interpolate(|i| Some([f64::MIN, f64::MAX][i]));
-        assert_eq!(ends, [None], "beyond f64");
+        assert_eq!(ends.0, [(0.5, None)], "beyond f64");
     }
 }

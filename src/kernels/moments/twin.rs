@@ -397,7 +397,7 @@ fn tree_sum<T: Copy + std::ops::Add<Output = T>, const N: usize>(mut lanes: [T; 
 pub(crate) fn column_moments_f32(tile: &[f32], cols: usize, mut sink: impl FnMut(Moments)) {
     let rows = tile.len() / cols;
     let mut column = Vec::new();
-    let mut gathered = |first: usize, column: &mut Vec<f32>| {
+    let gathered = |first: usize, column: &mut Vec<f32>| {
         column.clear();
         column.extend((0..rows).map(|row| tile[row * cols + first]));
         moments_f32(column)
@@ -482,4 +482,11 @@ fn eight_columns<S: Simd>(simd: S, tile: &[f32], cols: usize, first: usize) -> C
         sum[i].is_finite() && min[i] < max[i] && in_range
     });
     ColumnSums { min, max, zeros: zeros.map(|n| n as u64), pilot, scale, powers: wide.map(Into::into), regular }
+}
+
+/// ln of one value, by the series of [`ln`].
+pub(crate) fn ln_of(x: f64) -> f64 {
+    let mut one = [x];
+    ln_each(&mut one);
+    one[0]
 }
