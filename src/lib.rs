@@ -8,9 +8,11 @@ mod progress;
 #[cfg(feature = "cli")]
 pub mod report;
 pub mod stats;
+mod stub;
 
 pub use engine::{EngineInfo, EngineKind, Fallback};
 pub use error::{Error, Result, escape};
 pub use float::Float;
 pub use progress::Progress;
 pub use safetensors::Dtype;
+pub use stub::{AdapterChoice, Engine};
