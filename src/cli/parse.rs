@@ -17,7 +17,7 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     let wrong = || "expected a size such as 256MiB, 1GiB, 64MB or a number of bytes".to_owned();
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (digits, unit) = text.split_at(split);
-    let unit = unit.trim_start_matches(' ').to_ascii_lowercase();
+    let unit = unit.to_ascii_lowercase();
     let (_, scale) = UNITS.into_iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
     if !is_decimal(digits) {
         return Err(wrong());
@@ -73,7 +73,7 @@ mod tests {
             ("123", 123),
             ("64MB", 64_000_000),
             ("256MiB", 256 << 20),
-            ("256 mib", 256 << 20),
+            ("256mib", 256 << 20),
             ("1GiB", 1 << 30),
             ("1.5GiB", 3 << 29),
             ("2TiB", 2 << 40),
@@ -81,9 +81,23 @@ mod tests {
         ] {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
-        for text in
-            ["", "MiB", "-1", "+1", "1e9", "1.2.3GiB", ".", "1G", "1GiB2", "99999999TiB", "inf", "0x10", "1 ", "٣"]
-        {
+        for text in [
+            "",
+            "MiB",
+            "-1",
+            "+1",
+            "1e9",
+            "1.2.3GiB",
+            ".",
+            "1G",
+            "1GiB2",
+            "99999999TiB",
+            "inf",
+            "0x10",
+            "1 ",
+            "1 GiB",
+            "٣",
+        ] {
             assert!(size(text).is_err(), "{text}");
         }
         assert!(memory("63MiB").is_err() && memory("64MiB").is_ok());

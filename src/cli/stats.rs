@@ -11,7 +11,8 @@ use secateur::{Dtype, Error, Float, Progress, Result};
 
 use super::common::Common;
 use super::output::Output;
-use super::{complain, has_colour, parse, progress};
+use super::progress::Bar;
+use super::{complain, has_colour, parse};
 
 /// More bins than anybody looks at; edges and counts of a group take 16 bytes each.
 const MAX_BINS: u64 = 65_536;
@@ -24,12 +25,10 @@ Examples:
   secateur stats ./Llama-3.1-70B --only '*.mlp.*' --by output -o channels.csv
   secateur stats net.onnx --quantiles 1%,50%,99% --histogram 32 --format json
 
-Statistics are over the finite values; `count` counts every element. Variance is M2/n, kurtosis is excess (0 for a
-normal distribution), quantiles are exact. To a terminal, the table shows the columns that fit its width; to a pipe
-or a file it shows all of them, unless COLUMNS is set.")]
+Statistics are over the finite values; `count` counts every element. Variance is M2/n, kurtosis is excess (0 for a \
+normal distribution), quantiles are exact. On a terminal the table shows the columns that fit its width; in a pipe or \
+a file it shows all of them, unless COLUMNS is set.")]
 pub(crate) struct Stats {
-    #[command(flatten)]
-    common: Common,
     /// Which weights are judged together: tensor, output (axis 0), input (axis 1), or block:N consecutive weights of a row
     #[arg(long, value_name = "GROUP", default_value_t)]
     by: Grouping,
@@ -48,6 +47,8 @@ pub(crate) struct Stats {
     /// Write to FILE instead of stdout, whole or not at all
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
+    #[command(flatten)]
+    common: Common,
 }
 
 impl Stats {
@@ -61,37 +62,36 @@ impl Stats {
         };
         let engine = self.common.engine()?;
 
-        let chosen =
-            |tensor: &&Tensor| Float::from_dtype(tensor.dtype()).is_some() && options.selection.includes(tensor.name());
-        let mut dtypes: Vec<Dtype> = Vec::new();
         let progress = Progress::default();
-        for tensor in checkpoint.tensors().iter().filter(chosen) {
-            progress.expect(tensor.bytes());
-            if !dtypes.contains(&tensor.dtype()) {
-                dtypes.push(tensor.dtype());
-            }
-        }
-
+        let dtypes = survey(&checkpoint, &options, &progress);
         let path = output.path();
         let failed = |source: io::Error| Error::io(&path, source);
         let look = self.look();
         let model = self.common.model.display().to_string();
         let info = engine.info(&dtypes);
+        let bar = Bar::new(quiet);
         let mut warnings = NonFinite::default();
+        let analysed;
         {
-            let mut report = format.report(output.writer(), look);
+            let shares_screen = self.output.is_none() && io::stdout().is_terminal();
+            let out = output.writer();
+            let mut report = format.report(if shares_screen { bar.giving_way(out) } else { out }, look);
             report.begin(&Header { model: &model, engine: &info, options: &options }).map_err(failed)?;
-            let summary = progress::watch(&progress, quiet, || {
+            let summary = bar.watch(&progress, || {
                 analyse(&checkpoint, &engine, &options, &progress, &mut |entry| {
                     warnings.see(&entry);
                     report.entry(&entry).map_err(failed)
                 })
             })?;
             report.end(&summary).map_err(failed)?;
+            analysed = summary.tensors;
         }
         output.finish(Ok(()))?;
         if !quiet {
             warnings.tell();
+            if analysed == 0 {
+                complain("warning", "nothing to analyse: no floating tensor matches --only and --skip");
+            }
         }
         Ok(())
     }
@@ -130,6 +130,20 @@ impl Stats {
         let width = columns().or_else(|| if stdout.is_terminal() { terminal().or(Some(80)) } else { None });
         Look { width, colour: has_colour(&stdout) }
     }
+}
+
+/// The dtypes that will be analysed; `progress` learns how much there is to read.
+fn survey(checkpoint: &Checkpoint, options: &Options, progress: &Progress) -> Vec<Dtype> {
+    let mut dtypes = Vec::new();
+    let chosen =
+        |tensor: &&Tensor| Float::from_dtype(tensor.dtype()).is_some() && options.selection.includes(tensor.name());
+    for tensor in checkpoint.tensors().iter().filter(chosen) {
+        progress.expect(tensor.bytes());
+        if !dtypes.contains(&tensor.dtype()) {
+            dtypes.push(tensor.dtype());
+        }
+    }
+    dtypes
 }
 
 /// The tensors in which something is not finite, to warn of at the end.

@@ -78,6 +78,18 @@ impl Column {
         matches!(self, Self::Name | Self::Dtype | Self::Shape | Self::Histogram)
     }
 
+    /// Cells that it takes in most models, for rows that are yet to come.
+    pub(super) fn usual_width(&self) -> usize {
+        match self {
+            Self::Name => 24,
+            Self::Group | Self::Mean | Self::Variance | Self::Min | Self::Max | Self::Quantile(..) => 9,
+            Self::Dtype | Self::Count => 5,
+            Self::Shape | Self::Nan | Self::Inf | Self::Histogram => 0,
+            Self::Zeros => 6,
+            Self::Skewness | Self::Kurtosis => 8,
+        }
+    }
+
     /// Lower stays longer: which group it is, its variance, what was asked for, what is wrong with it, then the rest.
     pub(super) fn importance(&self) -> u8 {
         match self {

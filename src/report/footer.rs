@@ -26,16 +26,15 @@ pub(super) fn about(header: &Header) -> Vec<String> {
     for fallback in &engine.fallback {
         line.push_str(&format!("; {} on the {}", fallback.dtype, fallback.kind));
     }
-    let mut lines = vec![line];
-    match header.options.transform {
-        Transform::None => {}
-        Transform::Log => lines.push("of ln|w|; zeros are left out and counted".to_owned()),
-        Transform::Standardize => lines.push("of (w − mean)/σ of each tensor".to_owned()),
-    }
-    if header.options.by != Grouping::Tensor {
-        lines.push(format!("by {}", header.options.by));
-    }
-    lines
+    let by = header.options.by;
+    let by = (by != Grouping::Tensor).then(|| format!("by {by}"));
+    let of = match header.options.transform {
+        Transform::None => None,
+        Transform::Log => Some("of ln|w|, zeros left out and counted"),
+        Transform::Standardize => Some("of (w − mean)/σ of each tensor"),
+    };
+    let what: Vec<String> = by.into_iter().chain(of.map(str::to_owned)).collect();
+    std::iter::once(line).chain((!what.is_empty()).then(|| what.join(", "))).collect()
 }
 
 /// How much is not finite, if anything is.

@@ -32,7 +32,7 @@ impl Dress for Markdown {
         None
     }
 
-    fn head(&mut self, out: &mut dyn Write, columns: &[Column], rows: &[Row]) -> io::Result<()> {
+    fn head(&mut self, out: &mut dyn Write, columns: &[Column], rows: &[Row], _more: bool) -> io::Result<()> {
         self.shown = columns::called_for(columns, rows);
         let shown: Vec<&Column> = self.shown.iter().map(|&index| &columns[index]).collect();
         self.nan_shown = shown.contains(&&Column::Nan);

@@ -17,8 +17,9 @@ pub(super) trait Dress {
     fn histogram_width(&self) -> usize;
     /// Width that running text keeps to, if any.
     fn text_width(&self) -> Option<usize>;
-    /// Chooses columns from all there are and the first rows, and writes the head.
-    fn head(&mut self, out: &mut dyn Write, columns: &[Column], rows: &[Row]) -> io::Result<()>;
+    /// Chooses columns from all there are and the first rows, and writes the head. With `more` to come, what has not
+    /// been seen yet needs room as well.
+    fn head(&mut self, out: &mut dyn Write, columns: &[Column], rows: &[Row], more: bool) -> io::Result<()>;
     /// Writes a row.
     fn row(&mut self, out: &mut dyn Write, row: &Row) -> io::Result<()>;
     /// Writes the row of the whole.
@@ -43,15 +44,17 @@ impl<W: Write, D: Dress> Table<W, D> {
         Self { out, dress, columns: Vec::new(), held: Vec::new(), held_bytes: 0, begun: false, about: Vec::new() }
     }
 
-    fn release(&mut self) -> io::Result<()> {
-        if !self.begun {
-            self.begun = true;
-            self.dress.head(&mut self.out, &self.columns, &self.held)?;
-            for row in std::mem::take(&mut self.held) {
-                self.dress.row(&mut self.out, &row)?;
-            }
+    /// Writes the head and the rows held; with `total` these are all there are.
+    fn release(&mut self, total: Option<&Row>) -> io::Result<()> {
+        if self.begun {
+            return Ok(());
         }
-        Ok(())
+        self.begun = true;
+        let mut rows = std::mem::take(&mut self.held);
+        let entries = rows.len();
+        rows.extend(total.cloned());
+        self.dress.head(&mut self.out, &self.columns, &rows, total.is_none())?;
+        rows[..entries].iter().try_for_each(|row| self.dress.row(&mut self.out, row))
     }
 }
 
@@ -69,12 +72,12 @@ impl<W: Write, D: Dress> Report for Table<W, D> {
         }
         self.held_bytes += row.held_bytes();
         self.held.push(row);
-        if self.held.len() >= HELD_ROWS || self.held_bytes >= HELD_BYTES { self.release() } else { Ok(()) }
+        if self.held.len() >= HELD_ROWS || self.held_bytes >= HELD_BYTES { self.release(None) } else { Ok(()) }
     }
 
     fn end(&mut self, summary: &Summary) -> io::Result<()> {
-        self.release()?;
         let total = Row::of_total(&self.columns, &summary.total, self.dress.histogram_width());
+        self.release(Some(&total))?;
         self.dress.total(&mut self.out, &total)?;
         let mut notes = vec![footer::covered(summary)];
         notes.append(&mut self.about);
@@ -168,10 +171,10 @@ impl Dress for Plain {
         self.look.width
     }
 
-    fn head(&mut self, out: &mut dyn Write, columns: &[Column], rows: &[Row]) -> io::Result<()> {
+    fn head(&mut self, out: &mut dyn Write, columns: &[Column], rows: &[Row], more: bool) -> io::Result<()> {
         let widest = |index: usize, column: &Column| {
             let cells = rows.iter().map(|row| width(&row.cells[index])).max().unwrap_or(0);
-            cells.max(width(&column.title()))
+            cells.max(width(&column.title())).max(if more { column.usual_width() } else { 0 })
         };
         let mut all: Vec<Shown> = columns::called_for(columns, rows)
             .into_iter()
@@ -228,7 +231,7 @@ impl Dress for Plain {
             writeln!(out, "{note}")?;
         }
         if !self.hidden.is_empty() {
-            writeln!(out, "hidden for want of width: {} (--format csv has them all)", self.hidden.join(", "))?;
+            writeln!(out, "not shown at this width: {}", self.hidden.join(", "))?;
         }
         Ok(())
     }

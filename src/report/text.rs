@@ -10,7 +10,8 @@ pub(super) fn width(text: &str) -> usize {
 }
 
 /// `name` in at most `limit` cells: one stretch is replaced by `…`, the one nearest the middle that costs the fewest
-/// digits, because a layer's number is what tells it from its neighbours.
+/// digits, because a layer's number is what tells it from its neighbours, that cuts no number in two and that leaves
+/// something at either end.
 pub(super) fn shorten(name: &str, limit: usize) -> String {
     if width(name) <= limit {
         return name.to_owned();
@@ -33,7 +34,10 @@ pub(super) fn shorten(name: &str, limit: usize) -> String {
         }
         // A combining mark stays with the character that it marks.
         let stop = (end..chars.len()).find(|&i| cells[i] > 0).unwrap_or(chars.len());
-        let cost = 1000 * digits + (start + stop).abs_diff(chars.len());
+        let bare = usize::from(start.min(chars.len() - stop) < limit / 6);
+        let split = |i: usize| usize::from(i > 0 && i < chars.len() && digit(i - 1) + digit(i) == 2);
+        let cost = 1000 * digits + 2000 * (split(start) + split(stop)) + 1500 * bare;
+        let cost = cost + (start + stop).abs_diff(chars.len());
         if cells[start] > 0 && cost < best_cost {
             (best, best_cost) = (start..stop, cost);
         }
@@ -67,9 +71,14 @@ mod tests {
     fn names_keep_their_numbers() {
         for (name, limit, short) in [
             ("conv1.weight", 12, "conv1.weight"),
-            ("conv1.weight", 8, "con…ght"),
-            ("model.layers.31.self_attn.q_proj.weight", 32, "model.layers.31…n.q_proj.weight"),
-            ("model.layers.0.mlp.experts.13.down_proj.weight", 32, "?"),
+            ("conv1.weight", 8, "conv1…ht"),
+            ("model.layers.31.self_attn.q_proj.weight", 32, "model.layers.31…tn.q_proj.weight"),
+            ("model.layers.0.mlp.experts.13.down_proj.weight", 32, "model.layers…13.down_proj.weight"),
+            (
+                "a.name.that.goes.on.and.on.block.12.and.says.very.little.weight",
+                36,
+                "a.nam…12.and.says.very.little.weight",
+            ),
             ("層一の畳み込みの重み", 11, "層一…の重み"),
             ("abc", 1, "…"),
             ("abc", 0, "…"),
