@@ -266,3 +266,28 @@ fn colour_changes_no_text() {
         ["\u{1b}[1m", "\u{1b}[2m", "\u{1b}[33m", "\u{1b}[0m"].iter().fold(coloured, |s, code| s.replace(code, ""));
     assert_eq!(stripped, plain);
 }
+
+#[test]
+fn a_closed_pipe_stays_recognisable() {
+    struct Closed;
+    impl std::io::Write for Closed {
+        fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let (_, options, entries, summary) = cases().swap_remove(0);
+    let engine = EngineInfo { kind: EngineKind::Cpu, name: String::new(), fallback: vec![] };
+    for format in Format::ALL {
+        let mut report = format.report(Box::new(Closed), Look::default());
+        let mut all = || {
+            report.begin(&Header { model: "m", engine: &engine, options: &options })?;
+            // More than any writer buffers.
+            (0..2000).try_for_each(|i| report.entry(&entries[i % entries.len()]))?;
+            report.end(&summary)
+        };
+        assert_eq!(all().unwrap_err().kind(), std::io::ErrorKind::BrokenPipe, "{format}");
+    }
+}

@@ -6,7 +6,7 @@
 
 use std::io::{self, Write};
 
-use ::csv::{Terminator, Writer, WriterBuilder};
+use ::csv::{ErrorKind, Terminator, Writer, WriterBuilder};
 use serde::Serialize;
 
 use super::{Header, Report};
@@ -22,13 +22,24 @@ pub(super) struct Csv<W: Write> {
     out: Writer<W>,
     quantiles: usize,
     histogram: bool,
+    text: Vec<u8>,
 }
 
 impl<W: Write> Csv<W> {
     pub(super) fn new(out: W) -> Self {
         // RFC 4180 says CRLF; what reads these files (pandas, awk, spreadsheets) is happier with LF.
         let out = WriterBuilder::new().terminator(Terminator::Any(b'\n')).from_writer(out);
-        Self { out, quantiles: 0, histogram: false }
+        Self { out, quantiles: 0, histogram: false, text: Vec::new() }
+    }
+
+    /// A cell as JSON writes it, `null` left empty.
+    fn cell(&mut self, content: &impl Serialize) -> io::Result<()> {
+        self.text.clear();
+        serde_json::to_writer(&mut self.text, content)?;
+        if self.text == b"null" {
+            self.text.clear();
+        }
+        self.out.write_field(&self.text).map_err(unwrapped)
     }
 }
 
@@ -41,35 +52,33 @@ impl<W: Write> Report for Csv<W> {
         if self.histogram {
             names.extend(["histogram.edges".to_owned(), "histogram.counts".to_owned()]);
         }
-        Ok(self.out.write_record(&names)?)
+        self.out.write_record(&names).map_err(unwrapped)
     }
 
     fn entry(&mut self, entry: &Entry) -> io::Result<()> {
         let s = &entry.statistics;
-        let mut cells = vec![
-            inert(&entry.name),
-            entry.dtype.to_string(),
-            json(&entry.shape)?,
-            json(&entry.group)?,
-            s.count.to_string(),
-            s.nan.to_string(),
-            s.inf.to_string(),
-            json(&s.zeros)?,
-        ];
-        let reals = [s.mean, s.variance, s.skewness, s.kurtosis, s.min, s.max, s.abs_max, s.l1, s.l2];
-        for real in reals {
-            cells.push(json(&real)?);
+        self.out.write_field(inert(&entry.name)).map_err(unwrapped)?;
+        self.out.write_field(entry.dtype.to_string()).map_err(unwrapped)?;
+        self.cell(&entry.shape)?;
+        self.cell(&entry.group)?;
+        self.cell(&s.count)?;
+        self.cell(&s.nan)?;
+        self.cell(&s.inf)?;
+        self.cell(&s.zeros)?;
+        for real in [s.mean, s.variance, s.skewness, s.kurtosis, s.min, s.max, s.abs_max, s.l1, s.l2] {
+            self.cell(&real)?;
         }
         let quantiles = s.quantiles.as_ref().map_or(&[][..], |quantiles| &quantiles.0);
         for index in 0..self.quantiles {
-            cells.push(json(&quantiles.get(index).and_then(|quantile| quantile.1))?);
+            self.cell(&quantiles.get(index).and_then(|quantile| quantile.1))?;
         }
         if self.histogram {
             let histogram = s.histogram.as_ref().and_then(Option::as_ref);
-            cells.push(json(&histogram.map(|histogram| &histogram.edges))?);
-            cells.push(json(&histogram.map(|histogram| &histogram.counts))?);
+            self.cell(&histogram.map(|histogram| &histogram.edges))?;
+            self.cell(&histogram.map(|histogram| &histogram.counts))?;
         }
-        Ok(self.out.write_record(&cells)?)
+        // No further field: the end of the row.
+        self.out.write_record(None::<&[u8]>).map_err(unwrapped)
     }
 
     fn end(&mut self, _summary: &Summary) -> io::Result<()> {
@@ -77,9 +86,12 @@ impl<W: Write> Report for Csv<W> {
     }
 }
 
-fn json(content: &impl Serialize) -> io::Result<String> {
-    let text = serde_json::to_string(content)?;
-    Ok(if text == "null" { String::new() } else { text })
+/// csv's own conversion hides the kind of an I/O error, by which a closed pipe is recognised.
+fn unwrapped(error: ::csv::Error) -> io::Error {
+    match error.into_kind() {
+        ErrorKind::Io(error) => error,
+        kind => io::Error::other(format!("{kind:?}")),
+    }
 }
 
 /// A name that stays text when a spreadsheet opens it.

@@ -87,8 +87,10 @@ fn field<W: Write, T: Serialize + ?Sized>(out: &mut W, name: &str, content: &T) 
 }
 
 fn value<W: Write, T: Serialize + ?Sized>(out: &mut W, content: &T) -> io::Result<()> {
-    // `From` keeps the kind of an I/O error, which is how a closed pipe is recognised.
-    content.serialize(&mut Serializer::with_formatter(out, Harmless)).map_err(io::Error::from)
+    // Gathered first: the serializer writes a few bytes at a time, and `out` may be behind a virtual call.
+    let mut text = Vec::with_capacity(512);
+    content.serialize(&mut Serializer::with_formatter(&mut text, Harmless))?;
+    out.write_all(&text)
 }
 
 /// Compact JSON whose strings cannot steer a terminal: serde_json escapes C0 controls, this also DEL, C1 and what
@@ -97,7 +99,9 @@ struct Harmless;
 
 impl Formatter for Harmless {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
-        if escape(fragment) == fragment {
+        // Keys and nearly all names: no need to look closer.
+        let plain = fragment.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+        if plain || escape(fragment) == fragment {
             return CompactFormatter.write_string_fragment(out, fragment);
         }
         for c in fragment.chars() {
