@@ -15,4 +15,4 @@ pub use error::{Error, Result, escape};
 pub use float::Float;
 pub use progress::Progress;
 pub use safetensors::Dtype;
-pub use stub::{AdapterChoice, Engine};
+pub use stub::Engine;

@@ -5,14 +5,7 @@ use std::num::NonZeroUsize;
 
 use safetensors::Dtype;
 
-use crate::{EngineInfo, EngineKind, Error, Result};
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum AdapterChoice {
-    Default,
-    Index(usize),
-    Name(String),
-}
+use crate::{EngineInfo, EngineKind, Result};
 
 #[derive(Debug)]
 pub enum Engine {
@@ -22,10 +15,6 @@ pub enum Engine {
 impl Engine {
     pub fn cpu(_threads: Option<NonZeroUsize>) -> Result<Self> {
         Ok(Self::Cpu)
-    }
-
-    pub fn gpu(_choice: &AdapterChoice, _threads: Option<NonZeroUsize>) -> Result<Self> {
-        Err(Error::Device("no GPU here: leave --engine out, or use --engine cpu".to_owned()))
     }
 
     pub fn auto(threads: Option<NonZeroUsize>) -> Result<Self> {
