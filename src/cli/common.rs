@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use secateur::checkpoint::Selection;
 use secateur::stats::Options;
-use secateur::{AdapterChoice, Engine, Error, Result};
+use secateur::{Engine, Error, Result};
 
 use super::parse;
 
@@ -59,17 +59,26 @@ impl Common {
             }
             (EngineArgument::Cpu, None) => Engine::cpu(self.threads),
             (EngineArgument::Auto, None) => Engine::auto(self.threads),
-            (EngineArgument::Gpu, None) => Engine::gpu(&AdapterChoice::Default, self.threads),
-            (_, Some(adapter)) => Engine::gpu(&choice(adapter), self.threads),
+            (_, adapter) => gpu(adapter.as_deref(), self.threads),
         }
     }
 }
 
-fn choice(adapter: &str) -> AdapterChoice {
-    match adapter.parse() {
-        Ok(index) => AdapterChoice::Index(index),
-        Err(_) => AdapterChoice::Name(adapter.to_owned()),
-    }
+#[cfg(feature = "gpu")]
+fn gpu(adapter: Option<&str>, threads: Option<NonZeroUsize>) -> Result<Engine> {
+    use secateur::gpu::AdapterChoice;
+    let choice = match adapter.map(|adapter| (adapter, adapter.parse())) {
+        None => AdapterChoice::Default,
+        Some((_, Ok(index))) => AdapterChoice::Index(index),
+        Some((name, Err(_))) => AdapterChoice::Name(name.to_owned()),
+    };
+    Engine::gpu(&choice, threads)
+}
+
+#[cfg(not(feature = "gpu"))]
+fn gpu(_adapter: Option<&str>, _threads: Option<NonZeroUsize>) -> Result<Engine> {
+    let remedy = "build it with the cargo feature `gpu`, or leave --engine and --adapter out";
+    Err(Error::Device(format!("this binary was built without GPU support: {remedy}")))
 }
 
 fn threads(text: &str) -> Result<NonZeroUsize, String> {
