@@ -8,6 +8,8 @@ mod float;
 mod kernels;
 mod order;
 mod progress;
+#[cfg(feature = "cli")]
+pub mod report;
 mod scan;
 pub mod stats;
 

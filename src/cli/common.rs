@@ -1,0 +1,88 @@
+//! Options that every subcommand with a model shares.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use secateur::checkpoint::Selection;
+use secateur::stats::Options;
+use secateur::{Engine, Error, Result};
+
+use super::parse;
+
+/// Which model, which of its tensors, and what computes within which bounds.
+#[derive(Debug, Args)]
+pub(crate) struct Common {
+    /// A .safetensors file, a folder holding one or an index with its shards, the index itself, or an .onnx file
+    #[arg(value_name = "MODEL")]
+    pub(crate) model: PathBuf,
+    /// Only tensors whose whole name matches; `*` crosses `.` and `/` (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    only: Vec<String>,
+    /// Not the tensors whose whole name matches; wins over --only (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    skip: Vec<String>,
+    /// What computes; auto: a hardware GPU if there is one, else the CPU
+    #[arg(long, value_enum, default_value_t = EngineArgument::Auto)]
+    engine: EngineArgument,
+    /// Which GPU, by number or name (`secateur devices` lists them)
+    #[arg(long, value_name = "N|NAME")]
+    adapter: Option<String>,
+    /// Bound on what is held at once, on the host and the device each; at least 64MiB
+    #[arg(long, value_name = "SIZE", value_parser = parse::memory, default_value = "1GiB")]
+    memory: u64,
+    /// Threads of the CPU to use [default: all]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    threads: Option<NonZeroUsize>,
+}
+
+/// What `--engine` can say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum EngineArgument {
+    Auto,
+    Gpu,
+    Cpu,
+}
+
+impl Common {
+    /// What the shared options say of an analysis.
+    pub(crate) fn options(&self) -> Result<Options> {
+        let selection = Selection::new(&self.only, &self.skip)?;
+        Ok(Options { selection, memory_bytes: self.memory, ..Options::default() })
+    }
+
+    /// The engine that was asked for. `--adapter` asks for a GPU.
+    pub(crate) fn engine(&self) -> Result<Engine> {
+        match (self.engine, &self.adapter) {
+            (EngineArgument::Cpu, Some(_)) => {
+                Err(Error::Usage("--adapter chooses a GPU, --engine cpu uses none: leave one of them out".to_owned()))
+            }
+            (EngineArgument::Cpu, None) => Engine::cpu(self.threads),
+            (EngineArgument::Auto, None) => Engine::auto(self.threads),
+            (_, adapter) => gpu(adapter.as_deref(), self.threads),
+        }
+    }
+}
+
+#[cfg(feature = "gpu")]
+fn gpu(adapter: Option<&str>, threads: Option<NonZeroUsize>) -> Result<Engine> {
+    use secateur::gpu::AdapterChoice;
+    let choice = match adapter.map(|adapter| (adapter, adapter.parse())) {
+        None => AdapterChoice::Default,
+        Some((_, Ok(index))) => AdapterChoice::Index(index),
+        Some((name, Err(_))) => AdapterChoice::Name(name.to_owned()),
+    };
+    Engine::gpu(&choice, threads)
+}
+
+#[cfg(not(feature = "gpu"))]
+fn gpu(_adapter: Option<&str>, _threads: Option<NonZeroUsize>) -> Result<Engine> {
+    let remedy = "build it with the cargo feature `gpu`, or leave --engine and --adapter out";
+    Err(Error::Device(format!("this binary was built without GPU support: {remedy}")))
+}
+
+fn threads(text: &str) -> Result<NonZeroUsize, String> {
+    // Beyond any machine; the operating system would fail at some point on the way.
+    let within = |threads: &NonZeroUsize| threads.get() <= 4096;
+    text.parse().ok().filter(within).ok_or_else(|| "expected a number between 1 and 4096".to_owned())
+}

@@ -1,0 +1,90 @@
+//! The command line: what can be asked, and who answers.
+
+mod common;
+mod completions;
+mod devices;
+mod output;
+mod parse;
+mod progress;
+mod stats;
+
+use std::io::{self, IsTerminal, Write};
+
+use clap::{Parser, Subcommand};
+use secateur::{Error, Result, escape};
+
+/// Exact weight statistics of neural-network checkpoints of any size, on a GPU or the CPU.
+#[derive(Debug, Parser)]
+#[command(name = "secateur", version, max_term_width = 100, after_help = EXAMPLES, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+    /// No progress bar and no warnings
+    #[arg(long, short, global = true, display_order = 900)]
+    quiet: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  secateur stats model.safetensors
+  secateur stats ./Llama-3.1-70B --only '*.q_proj.weight' --format csv -o q.csv
+  secateur devices";
+
+#[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "one value a process: boxing would save nothing")]
+enum Command {
+    /// Mean, variance, skewness, kurtosis and more of every tensor or group of weights
+    Stats(stats::Stats),
+    /// The GPUs that can compute, with their limits, and the CPU
+    Devices(devices::Devices),
+    /// Print a completion script for a shell
+    Completions(completions::Completions),
+}
+
+/// Does what was asked.
+pub(crate) fn run(arguments: Arguments) -> Result<()> {
+    match arguments.command {
+        Command::Stats(stats) => stats.run(arguments.quiet),
+        Command::Devices(devices) => devices.run(),
+        Command::Completions(completions) => completions.run(),
+    }
+}
+
+/// Whether the reader of our output went away, as `head` does once it has enough: no error.
+pub(crate) fn is_closed_pipe(error: &Error) -> bool {
+    matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// One line on stderr: `error: …` or `warning: …`.
+pub(crate) fn complain(severity: &str, message: &str) {
+    let stderr = io::stderr();
+    let code = if severity == "error" { "1;31" } else { "1;33" };
+    let label =
+        if has_colour(&stderr) { format!("\u{1b}[{code}m{severity}:\u{1b}[0m") } else { format!("{severity}:") };
+    // Nobody is left to tell if stderr is gone.
+    let _ = writeln!(stderr.lock(), "{label} {}", escape(message));
+}
+
+/// Whether a stream is to be coloured: a terminal, unless NO_COLOR (<https://no-color.org>) or TERM=dumb say otherwise.
+fn has_colour(stream: &impl IsTerminal) -> bool {
+    let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    stream.is_terminal() && !set("NO_COLOR") && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn clap_is_content() {
+        super::Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_subcommand_shows_an_example() {
+        for command in super::Arguments::command().get_subcommands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains(&format!("secateur {}", command.get_name())), "{}", command.get_name());
+        }
+    }
+}
