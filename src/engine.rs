@@ -46,7 +46,9 @@ impl Engine {
     /// Where there is no such adapter, or it gives no device.
     #[cfg(feature = "gpu")]
     pub fn gpu(choice: &AdapterChoice, threads: Option<NonZeroUsize>) -> Result<Self> {
-        Ok(Self { cpu: CpuEngine::new(threads)?, gpu: Some(GpuEngine::new(choice)?) })
+        let cpu = CpuEngine::new(threads)?;
+        let gpu = Some(GpuEngine::new(choice, std::sync::Arc::clone(cpu.pool()))?);
+        Ok(Self { cpu, gpu })
     }
 
     /// A hardware GPU if there is one, else the CPU; never a software rasteriser.

@@ -5,6 +5,8 @@ pub mod cpu;
 mod engine;
 mod error;
 mod float;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 mod kernels;
 mod order;
 mod progress;

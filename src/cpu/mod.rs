@@ -3,7 +3,7 @@
 mod piece;
 
 use std::num::NonZeroUsize;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -17,7 +17,7 @@ use crate::stats::Moments;
 use crate::stats::layout::View;
 use crate::{Error, Float, Result};
 
-pub(crate) use piece::Scratch;
+pub(crate) use piece::{COUNTED, Scratch};
 
 /// Pieces between two folds: enough to keep every thread busy, few enough that their results are a small thing.
 const BATCH_PIECES: usize = 2048;
@@ -27,7 +27,7 @@ const BATCH_RUNS: u64 = 1 << 17;
 /// Threads, and what their processor can do.
 #[derive(Debug)]
 pub struct CpuEngine {
-    pool: ThreadPool,
+    pool: Arc<ThreadPool>,
 }
 
 impl CpuEngine {
@@ -40,7 +40,7 @@ impl CpuEngine {
             .num_threads(threads.map_or(0, NonZeroUsize::get))
             .thread_name(|i| format!("secateur-{i}"))
             .build()
-            .map(|pool| Self { pool })
+            .map(|pool| Self { pool: Arc::new(pool) })
             .map_err(|e| Error::Device(format!("cannot start threads: {e} (try fewer with --threads)")))
     }
 
@@ -57,7 +57,7 @@ impl CpuEngine {
         self.pool.current_num_threads()
     }
 
-    pub(crate) fn pool(&self) -> &ThreadPool {
+    pub(crate) fn pool(&self) -> &Arc<ThreadPool> {
         &self.pool
     }
 }

@@ -2,13 +2,14 @@
 
 use crate::Float;
 use crate::float::{table, to_f32, to_f64};
+use crate::kernels::byte_histogram::count_bytes;
 use crate::kernels::moments::{BLOCK, column_moments_f32, log_moments, moments_f32, moments_f64, weighted_moments};
 use crate::scan::{Piece, Values};
 use crate::stats::Moments;
 use crate::stats::layout::{Kind, Run};
 
 /// 8-bit runs from this length on are counted by value, which is exact and as fast as counting is.
-const COUNTED: u64 = 1024;
+pub(crate) const COUNTED: u64 = 1024;
 
 /// Decoded weights, kept by a thread between pieces.
 #[derive(Default)]
@@ -94,16 +95,5 @@ impl Scratch {
 
 /// Every statistic of 8-bit weights follows from how often each of 256 values occurs.
 fn counted_moments(float: Float, bytes: &[u8]) -> Moments {
-    // Four tables, so that a run of one value does not wait for its own last count.
-    let mut counts = [[0u32; 256]; 4];
-    let (quads, rest) = bytes.as_chunks::<4>();
-    for quad in quads {
-        for (counts, byte) in counts.iter_mut().zip(quad) {
-            counts[usize::from(*byte)] += 1;
-        }
-    }
-    rest.iter().for_each(|byte| counts[0][usize::from(*byte)] += 1);
-    let values = table(float).map(f64::from);
-    let total: [u64; 256] = std::array::from_fn(|i| counts.iter().map(|c| u64::from(c[i])).sum());
-    weighted_moments(&values, &total)
+    weighted_moments(&table(float).map(f64::from), &count_bytes(bytes))
 }

@@ -63,6 +63,28 @@ pub(crate) fn bin_of(float: Float, bits: u64, keys: &[u64], magnitude: bool) -> 
     Some(keys.partition_point(|k| *k <= key) as u32)
 }
 
+#[cfg(feature = "gpu")]
+pub(crate) use on_gpu::*;
+
+#[cfg(feature = "gpu")]
+mod on_gpu {
+    use crate::Float;
+    use crate::gpu::{GpuEngine, Kernel};
+
+    /// The shader, with what it shares with others.
+    pub(crate) const SOURCE: &str = concat!(
+        include_str!("../../shaders/shared/decode.wgsl"),
+        include_str!("../../shaders/shared/view.wgsl"),
+        include_str!("../../shaders/bin_counts.wgsl")
+    );
+
+    /// The kernel for a format and so many thresholds a group.
+    pub(crate) fn kernel(gpu: &GpuEngine, float: Float, magnitudes: bool, thresholds: usize) -> std::sync::Arc<Kernel> {
+        let constants = [("MAGNITUDES", u32::from(magnitudes)), ("THRESHOLDS", thresholds as u32)];
+        gpu.kernel("bin_counts", SOURCE, float, &constants)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

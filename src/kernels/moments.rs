@@ -1,8 +1,124 @@
-//! The four moments and their companions of runs of weights.
+//! The four moments and their companions of runs of weights that lie side by side.
 
 mod twin;
 
 pub(crate) use twin::*;
+
+#[cfg(feature = "gpu")]
+pub(crate) use on_gpu::*;
+
+#[cfg(feature = "gpu")]
+mod on_gpu {
+    use super::twin::{from_power_sums, ln_of};
+    use crate::Float;
+    use crate::gpu::{GpuEngine, Kernel};
+    use crate::scan::Values;
+    use crate::stats::{Moments, exp2};
+
+    /// The shader, with what it shares with others.
+    pub(crate) const SOURCE: &str = concat!(
+        include_str!("../../shaders/shared/decode.wgsl"),
+        include_str!("../../shaders/shared/partial.wgsl"),
+        include_str!("../../shaders/moments.wgsl")
+    );
+
+    /// Elements that a workgroup reads: a tile lies within as many, counted from a multiple of it.
+    pub(crate) const WINDOW: u64 = 4096;
+
+    /// A tile: elements side by side, of one run.
+    #[repr(C)]
+    #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+    pub(crate) struct Tile {
+        /// First element, from the start of the data.
+        pub(crate) start: u32,
+        /// Elements.
+        pub(crate) length: u32,
+    }
+
+    /// The tiles of a run.
+    pub(crate) fn tiles(start: u64, length: u64) -> impl Iterator<Item = Tile> {
+        let end = start + length;
+        (start / WINDOW..end.div_ceil(WINDOW)).map(move |window| {
+            let from = start.max(window * WINDOW);
+            Tile { start: from as u32, length: (end.min((window + 1) * WINDOW) - from) as u32 }
+        })
+    }
+
+    /// What a workgroup, or a thread, found: see `shaders/shared/partial.wgsl`.
+    #[repr(C)]
+    #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+    pub(crate) struct Partial {
+        pilot: f32,
+        exponents: u32,
+        sums: [f32; 5],
+        low: i32,
+        high: i32,
+        finite: u32,
+        nan_inf: u32,
+        zeros: u32,
+    }
+
+    /// Magnitudes that f32 arithmetic can be relied on for, where it may flush subnormals.
+    const RANGE: std::ops::Range<f64> = 7.888_609_052_210_118e-31..1.329_227_995_784_916e36; // 2^-100 .. 2^120
+
+    impl Partial {
+        /// Names and offsets of the members, the sums one by one.
+        #[cfg(test)]
+        pub(crate) fn layout() -> Vec<(String, usize)> {
+            use std::mem::offset_of;
+            let sums = offset_of!(Self, sums);
+            let members = [
+                ("pilot", offset_of!(Self, pilot)),
+                ("exponents", offset_of!(Self, exponents)),
+                ("s1", sums),
+                ("s2", sums + 4),
+                ("s3", sums + 8),
+                ("s4", sums + 12),
+                ("l1", sums + 16),
+                ("low", offset_of!(Self, low)),
+                ("high", offset_of!(Self, high)),
+                ("finite", offset_of!(Self, finite)),
+                ("nan_inf", offset_of!(Self, nan_inf)),
+                ("zeros", offset_of!(Self, zeros)),
+            ];
+            members.map(|(name, offset)| (name.to_owned(), offset)).into()
+        }
+
+        /// The moments, or `None` where a value lies outside the range that the GPU can be relied on for.
+        pub(crate) fn moments(&self, values: Values) -> Option<Moments> {
+            let (nan, inf) = (u64::from(self.nan_inf & 0xffff), u64::from(self.nan_inf >> 16));
+            let (finite, zeros) = (u64::from(self.finite), u64::from(self.zeros));
+            let left_out = if values == Values::Logarithms { zeros } else { 0 };
+            let found = Moments { count: finite + nan + inf + left_out, finite, nan, inf, zeros, ..Moments::default() };
+            if finite == 0 {
+                return Some(found);
+            }
+            let value = |key: i32| match values {
+                Values::Weights => f64::from(f32::from_bits((key ^ ((key >> 31) & i32::MAX)) as u32)),
+                Values::Logarithms => ln_of(f64::from(f32::from_bits(key as u32))),
+            };
+            let (min, max) = (value(self.low), value(self.high));
+            let found = Moments { min, max, ..found };
+            let largest = min.abs().max(max.abs());
+            if min == max {
+                return Some(Moments { mean: min, l1: largest * finite as f64, ..found });
+            }
+            if values == Values::Weights && !RANGE.contains(&largest) {
+                return None;
+            }
+            let unit = |half: u32| exp2((half & 0xffff) as i32 - 256);
+            let sums = self.sums.map(f64::from);
+            let l1 = sums[4] * unit(self.exponents >> 16);
+            Some(from_power_sums(Moments { l1, ..found }, self.pilot.into(), sums, unit(self.exponents)))
+        }
+    }
+
+    /// The kernel for a format.
+    pub(crate) fn kernel(gpu: &GpuEngine, float: Float, values: Values) -> std::sync::Arc<Kernel> {
+        let logarithms = u32::from(values == Values::Logarithms);
+        gpu.kernel("moments", SOURCE, float, &[("LOGARITHMS", logarithms)])
+    }
+}
 
 #[cfg(test)]
 mod tests;

@@ -45,6 +45,44 @@ fn descend(keys: &mut [u64], shift: u32, ranks: &[u64], below: u64, found: &mut 
     }
 }
 
+#[cfg(feature = "gpu")]
+pub(crate) use on_gpu::*;
+
+#[cfg(feature = "gpu")]
+mod on_gpu {
+    use crate::Float;
+    use crate::gpu::{GpuEngine, Kernel};
+
+    /// The shader, with what it shares with others.
+    pub(crate) const SOURCE: &str = concat!(
+        include_str!("../../shaders/shared/decode.wgsl"),
+        include_str!("../../shaders/shared/view.wgsl"),
+        include_str!("../../shaders/select.wgsl")
+    );
+
+    /// Elements that a workgroup is given: see `shaders/shared/view.wgsl`.
+    #[repr(C)]
+    #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+    pub(crate) struct View {
+        /// First element, from the start of the data.
+        pub(crate) start: u32,
+        /// Elements in all.
+        pub(crate) length: u32,
+        /// Elements side by side.
+        pub(crate) run: u32,
+        /// Elements from the start of one run to the next.
+        pub(crate) stride: u32,
+        /// Which ranks or thresholds are asked about it.
+        pub(crate) group: u32,
+    }
+
+    /// The kernel for a format and so many ranks a group.
+    pub(crate) fn kernel(gpu: &GpuEngine, float: Float, magnitudes: bool, ranks: usize) -> std::sync::Arc<Kernel> {
+        let constants = [("MAGNITUDES", u32::from(magnitudes)), ("RANKS", ranks as u32)];
+        gpu.kernel("select", SOURCE, float, &constants)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -37,6 +37,8 @@ pub(crate) struct Request<'a> {
     pub(crate) digits: Option<Digits<'a>>,
     /// Counts of values between thresholds, over all pieces together.
     pub(crate) bins: Option<&'a Thresholds>,
+    /// What an engine may hold for the pass, on the host and on a device each; 0 for as little as it can.
+    pub(crate) memory_bytes: u64,
 }
 
 /// What the moments are of.
@@ -105,6 +107,8 @@ pub(crate) struct GroupRequest<'a> {
     pub(crate) thresholds: &'a [u64],
     pub(crate) thresholds_each: Option<usize>,
     pub(crate) magnitude: bool,
+    /// As in [`Request`].
+    pub(crate) memory_bytes: u64,
 }
 
 /// The answers, in the order of the question.

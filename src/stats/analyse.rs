@@ -114,6 +114,11 @@ impl Analysis<'_> {
         if self.options.transform == Transform::Log { Values::Logarithms } else { Values::Weights }
     }
 
+    /// A request for nothing, within the memory bound.
+    pub(crate) fn request<'r>(&self) -> Request<'r> {
+        Request { memory_bytes: self.options.memory_bytes, ..Request::default() }
+    }
+
     /// The pieces of a region of a tensor.
     pub(crate) fn pieces(&self, tensor: usize, layout: Layout, region: Region) -> impl Iterator<Item = Piece> + use<> {
         let float = self.float(tensor);
@@ -129,7 +134,7 @@ impl Analysis<'_> {
     /// The moments of a whole tensor, by a read of its own.
     pub(crate) fn whole(&self, tensor: usize) -> Result<Moments> {
         let layout = Layout::new(self.tensors[tensor].shape(), Grouping::Tensor);
-        let request = Request { moments: Some(self.values()), ..Request::default() };
+        let request = Request { moments: Some(self.values()), ..self.request() };
         let mut whole = Moments::default();
         self.file.progress.expect(self.tensors[tensor].bytes());
         self.engine.compute(self.float(tensor)).scan(
@@ -152,7 +157,7 @@ impl Analysis<'_> {
         // Standardised blocks are too many to hold until their tensor's moments are known.
         let alone = self.options.transform == Transform::Standardize && matches!(self.options.by, Grouping::Block(_));
         for run in indices.chunk_by(|a, b| !alone && self.same_engine(*a, *b)) {
-            let request = Request { moments: Some(self.values()), ..Request::default() };
+            let request = Request { moments: Some(self.values()), ..self.request() };
             let mut pieces = run.iter().flat_map(|&tensor| {
                 let layout = self.layout(tensor);
                 self.pieces(tensor, layout, layout.all())

@@ -141,7 +141,7 @@ impl<'a> Distributions<'a> {
             }));
             let mut pieces = run.iter().flat_map(|w| analysis.pieces(w.tensor, w.layout, w.region));
             let digits = counts.digits(float);
-            let request = Request { moments: Some(analysis.values()), digits, bins: None };
+            let request = Request { moments: Some(analysis.values()), digits, ..analysis.request() };
             let mut found = Counts::for_request(&request);
             let compute = counts.compute(float);
             compute.scan(source, &mut pieces, &request, &mut found, &mut |piece, moments| {
@@ -292,6 +292,7 @@ struct Small {
     thresholds: Vec<u64>,
     thresholds_each: Option<usize>,
     magnitude: bool,
+    memory_bytes: u64,
 }
 
 impl Small {
@@ -310,6 +311,7 @@ impl Small {
             thresholds: Vec::with_capacity(all.len() * thresholds_each.unwrap_or(0)),
             thresholds_each,
             magnitude: map.magnitude,
+            memory_bytes: options.memory_bytes,
         };
         for (i, question) in questions.iter().enumerate() {
             // As many for every group: the last is repeated.
@@ -333,6 +335,7 @@ impl Small {
             thresholds: &self.thresholds,
             thresholds_each: self.thresholds_each,
             magnitude: self.magnitude,
+            memory_bytes: self.memory_bytes,
         }
     }
 

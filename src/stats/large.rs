@@ -78,7 +78,7 @@ impl Large<'_> {
         if self.streamed {
             self.analysis.file.progress.expect(self.piece.bytes());
         }
-        let request = Request { moments: None, digits, bins };
+        let request = Request { digits, bins, ..self.analysis.request() };
         let mut counts = Counts::for_request(&request);
         let Piece { tensor, float, layout, region } = self.piece;
         let mut pieces = self.analysis.pieces(tensor, layout, region);

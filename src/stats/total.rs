@@ -146,7 +146,7 @@ impl<'a> TotalCounts<'a> {
                 keys: thresholds(float, map.magnitude, edges, |x| map.apply(x)),
                 magnitude: map.magnitude,
             });
-            let request = Request { moments: None, digits, bins: bins.as_ref() };
+            let request = Request { digits, bins: bins.as_ref(), ..analysis.request() };
             let mut counts = Counts::for_request(&request);
             if resident.is_none() {
                 analysis.file.progress.expect(run.iter().map(|t| analysis.tensors[*t].bytes()).sum());

@@ -1,0 +1,224 @@
+//! Pieces that travel together, and the worklists that cover them.
+
+use std::iter::Peekable;
+use std::ops::Range;
+
+use crate::cpu::COUNTED;
+use crate::float::table;
+use crate::kernels::moments::{Partial, Tile, tiles, weighted_moments};
+use crate::kernels::strided_moments::{LONGEST, Lane};
+use crate::kernels::{byte_histogram, moments, strided_moments};
+use crate::scan::{Piece, Values};
+use crate::stats::Moments;
+use crate::{Float, Result};
+
+use super::{GpuEngine, Kernel};
+
+/// Pieces, and where each starts in the data, in bytes.
+pub(crate) struct Chunk {
+    pub(crate) pieces: Vec<(Piece, u64)>,
+    pub(crate) data_bytes: u64,
+}
+
+impl Chunk {
+    /// The next pieces that fit, at least one, or `None` at the end.
+    pub(crate) fn next(
+        pieces: &mut Peekable<impl Iterator<Item = Piece>>,
+        max_bytes: u64,
+        max_runs: u64,
+    ) -> Option<Self> {
+        let mut chunk = Self { pieces: Vec::new(), data_bytes: 0 };
+        let mut runs = 0;
+        let fits = |chunk: &Self, piece: &Piece, runs: u64| {
+            chunk.pieces.is_empty()
+                || (chunk.data_bytes + piece.bytes() <= max_bytes && runs + piece.runs() <= max_runs)
+        };
+        while let Some(piece) = pieces.next_if(|piece| fits(&chunk, piece, runs)) {
+            runs += piece.runs();
+            chunk.pieces.push((piece, chunk.data_bytes));
+            // Aligned for whole vectors.
+            chunk.data_bytes = (chunk.data_bytes + piece.bytes()).next_multiple_of(16);
+        }
+        (!chunk.pieces.is_empty()).then_some(chunk)
+    }
+}
+
+/// Worklists and results of the dispatches over one chunk.
+pub(crate) struct Work {
+    /// The worklists, one after the other.
+    pub(crate) words: Vec<u8>,
+    pub(crate) out_bytes: u64,
+    alignment: u64,
+}
+
+impl Work {
+    pub(crate) fn new(gpu: &GpuEngine) -> Self {
+        let alignment = u64::from(gpu.limits.min_storage_buffer_offset_alignment).max(16);
+        Self { words: Vec::new(), out_bytes: 0, alignment }
+    }
+
+    /// Appends a worklist, and says where it is.
+    pub(crate) fn list<T: bytemuck::Pod>(&mut self, entries: &[T]) -> Range<u64> {
+        self.words.resize(self.words.len().next_multiple_of(self.alignment as usize), 0);
+        let start = self.words.len() as u64;
+        self.words.extend_from_slice(bytemuck::cast_slice(entries));
+        start..self.words.len() as u64
+    }
+
+    /// Reserves room for results.
+    pub(crate) fn results(&mut self, bytes: u64) -> Range<u64> {
+        let start = self.out_bytes.next_multiple_of(self.alignment);
+        self.out_bytes = start + bytes;
+        start..self.out_bytes
+    }
+}
+
+/// A part of a buffer, to be bound.
+pub(crate) fn binding<'a>(buffer: &'a Option<wgpu::Buffer>, range: &Range<u64>) -> Option<wgpu::BufferBinding<'a>> {
+    let size = wgpu::BufferSize::new(range.end - range.start)?;
+    Some(wgpu::BufferBinding { buffer: buffer.as_ref()?, offset: range.start, size: Some(size) })
+}
+
+/// How the moments of a run are found.
+enum Part {
+    Tiles(Range<u32>),
+    Lane(u32),
+    Table(u32),
+}
+
+/// The worklists of one format.
+struct Lists {
+    float: Float,
+    tiles: Vec<Tile>,
+    lanes: Vec<Lane>,
+    bytes: Vec<byte_histogram::Tile>,
+    tables: u32,
+    /// Where the results of tiles, lanes and tables are.
+    out: [Range<u64>; 3],
+}
+
+/// The moments of every run of a chunk, whatever the formats of its pieces: at most three dispatches a format.
+pub(crate) struct MomentWork {
+    values: Values,
+    parts: Vec<Part>,
+    lists: Vec<Lists>,
+    dispatches: Vec<(std::sync::Arc<Kernel>, Range<u64>, Range<u64>, u32)>,
+}
+
+impl MomentWork {
+    pub(crate) fn new(gpu: &GpuEngine, chunk: &Chunk, values: Values, work: &mut Work) -> Self {
+        let mut this = Self { values, parts: Vec::new(), lists: Vec::new(), dispatches: Vec::new() };
+        for (piece, offset) in &chunk.pieces {
+            let index = this.lists.iter().position(|l| l.float == piece.float).unwrap_or_else(|| {
+                let none = || 0..0;
+                let (tiles, lanes, bytes) = (Vec::new(), Vec::new(), Vec::new());
+                let out = [none(), none(), none()];
+                this.lists.push(Lists { float: piece.float, tiles, lanes, bytes, tables: 0, out });
+                this.lists.len() - 1
+            });
+            let lists = &mut this.lists[index];
+            let first = offset / piece.float.bytes() as u64;
+            for run in piece.layout.runs(piece.region) {
+                let start = first + run.start;
+                if run.stride != 1 || run.length <= LONGEST {
+                    this.parts.push(Part::Lane(lists.lanes.len() as u32));
+                    let (length, stride) = (run.length as u32, run.stride as u32);
+                    lists.lanes.push(Lane { start: start as u32, length, stride });
+                } else if piece.float.bytes() == 1 && run.length >= COUNTED && values == Values::Weights {
+                    this.parts.push(Part::Table(lists.tables));
+                    lists.bytes.extend(byte_histogram::tiles(start, run.length, lists.tables));
+                    lists.tables += 1;
+                } else {
+                    let from = lists.tiles.len() as u32;
+                    lists.tiles.extend(tiles(start, run.length));
+                    this.parts.push(Part::Tiles(from..lists.tiles.len() as u32));
+                }
+            }
+        }
+        for lists in &mut this.lists {
+            let partial = size_of::<Partial>() as u64;
+            let (tiles, lanes) = (lists.tiles.len() as u64, lists.lanes.len() as u64);
+            lists.out = [
+                work.results(tiles * partial),
+                work.results(lanes * partial),
+                work.results(u64::from(lists.tables) * 1024),
+            ];
+            let kernels = [
+                (tiles > 0).then(|| moments::kernel(gpu, lists.float, values)),
+                (lanes > 0).then(|| strided_moments::kernel(gpu, lists.float, values)),
+                (!lists.bytes.is_empty()).then(|| byte_histogram::kernel(gpu)),
+            ];
+            let lists_of = [work.list(&lists.tiles), work.list(&lists.lanes), work.list(&lists.bytes)];
+            let groups = [tiles as u32, (lanes as u32).div_ceil(strided_moments::THREADS), lists.bytes.len() as u32];
+            for (i, kernel) in kernels.into_iter().enumerate() {
+                if let Some(kernel) = kernel {
+                    this.dispatches.push((kernel, lists_of[i].clone(), lists.out[i].clone(), groups[i]));
+                }
+            }
+        }
+        this
+    }
+
+    pub(crate) fn record(
+        &self,
+        gpu: &GpuEngine,
+        slot: &super::slot::Slot,
+        data: u64,
+        encoder: &mut wgpu::CommandEncoder,
+    ) {
+        for (kernel, list, out, groups) in &self.dispatches {
+            let buffers = [binding(&slot.data, &(0..data)), binding(&slot.work, list), binding(&slot.out, out)];
+            let buffers: Vec<_> = buffers.into_iter().flatten().collect();
+            kernel.record(&gpu.device, encoder, &buffers, *groups);
+        }
+    }
+
+    /// The moments of each piece's runs, out of the results: `None` where they lie outside what the GPU is good for.
+    pub(crate) fn moments(
+        &self,
+        chunk: &Chunk,
+        results: &[u8],
+        mut each: impl FnMut(&Piece, Option<&[Moments]>) -> Result<()>,
+    ) -> Result<()> {
+        let mut parts = self.parts.iter();
+        let mut found = Vec::new();
+        for (piece, _) in &chunk.pieces {
+            found.clear();
+            let mut reliable = true;
+            for part in parts.by_ref().take(piece.runs() as usize) {
+                match self.part(piece.float, part, results) {
+                    Some(moments) => found.push(moments),
+                    None => reliable = false,
+                }
+            }
+            each(piece, reliable.then_some(&found))?;
+        }
+        Ok(())
+    }
+
+    fn part(&self, float: Float, part: &Part, results: &[u8]) -> Option<Moments> {
+        let lists = self.lists.iter().find(|l| l.float == float)?;
+        let at = |which: usize, index: u32, size: usize| {
+            let start = lists.out[which].start as usize + index as usize * size;
+            &results[start..start + size]
+        };
+        let partial = |which, index| {
+            let partial: Partial = bytemuck::pod_read_unaligned(at(which, index, size_of::<Partial>()));
+            partial.moments(self.values)
+        };
+        match part {
+            Part::Lane(lane) => partial(1, *lane),
+            Part::Tiles(tiles) => {
+                let mut total = Moments::default();
+                for tile in tiles.clone() {
+                    total.combine(&partial(0, tile)?);
+                }
+                Some(total)
+            }
+            Part::Table(index) => {
+                let counts: [u32; 256] = bytemuck::pod_read_unaligned(at(2, *index, 1024));
+                Some(weighted_moments(&table(float).map(f64::from), &counts.map(u64::from)))
+            }
+        }
+    }
+}

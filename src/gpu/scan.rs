@@ -1,0 +1,222 @@
+//! A pass over weights that stream through the ring.
+
+use std::collections::VecDeque;
+
+use super::GpuEngine;
+use super::chunk::{Chunk, MomentWork, Work, binding};
+use super::slot::{PADDING, SLOTS, Slot};
+use crate::cpu::Scratch;
+use crate::kernels::select::View;
+use crate::kernels::{bin_counts, bit_histogram, byte_histogram};
+use crate::scan::{
+    Buffer, Compute, Counts, DIGIT_VALUES, GroupAnswer, GroupRequest, MomentSink, Piece, Request, Source,
+};
+use crate::{Float, Result};
+
+/// A chunk that the device is working on.
+struct Pending {
+    slot: Slot,
+    chunk: Chunk,
+    moments: Option<MomentWork>,
+    out_bytes: u64,
+    submission: wgpu::SubmissionIndex,
+}
+
+/// Counts that add up on the device over many chunks.
+struct Tally {
+    digits: Option<wgpu::Buffer>,
+    bytes: Option<wgpu::Buffer>,
+    bins: Option<wgpu::Buffer>,
+    thresholds: Option<wgpu::Buffer>,
+    /// Elements counted since the last time it was read.
+    elements: u64,
+}
+
+/// Elements after which counts are read, long before 32 bits are full.
+const TALLY_ELEMENTS: u64 = 1 << 31;
+
+impl Compute for GpuEngine {
+    fn scan(
+        &self,
+        source: &dyn Source,
+        pieces: &mut dyn Iterator<Item = Piece>,
+        request: &Request,
+        counts: &mut Counts,
+        sink: MomentSink,
+    ) -> Result<()> {
+        let max_bytes = self.chunk_bytes(request.memory_bytes);
+        let max_runs = max_bytes / 48;
+        let mut pieces = pieces.peekable();
+        let mut pending: VecDeque<Pending> = VecDeque::new();
+        let mut tally = Tally::new(self, request);
+        while let Some(chunk) = Chunk::next(&mut pieces, max_bytes, max_runs) {
+            let slot = if pending.len() < SLOTS { None } else { pending.pop_front() };
+            let slot = slot.map_or_else(|| Ok(Slot::default()), |p| self.finish(p, source, request, sink))?;
+            let elements: u64 = chunk.pieces.iter().map(|(piece, _)| piece.region.elements()).sum();
+            if tally.elements + elements > TALLY_ELEMENTS {
+                tally.read(self, counts)?;
+            }
+            tally.elements += elements;
+            pending.push_back(self.start(slot, chunk, source, request, &tally)?);
+        }
+        while let Some(next) = pending.pop_front() {
+            self.finish(next, source, request, sink)?;
+        }
+        tally.read(self, counts)
+    }
+
+    fn groups(&self, source: &dyn Source, pieces: &[Piece], request: &GroupRequest) -> Result<GroupAnswer> {
+        self.ask_groups(source, pieces, request)
+    }
+
+    fn group_elements(&self) -> u64 {
+        1 << 16
+    }
+}
+
+impl GpuEngine {
+    /// Fills a slot with a chunk and submits all that is asked of it.
+    fn start(
+        &self,
+        mut slot: Slot,
+        chunk: Chunk,
+        source: &dyn Source,
+        request: &Request,
+        tally: &Tally,
+    ) -> Result<Pending> {
+        let mut work = Work::new(self);
+        let moments = request.moments.map(|values| MomentWork::new(self, &chunk, values, &mut work));
+        let counted = tally.lists(self, &chunk, request, &mut work);
+        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        self.fill(&mut slot, &mut encoder, source, &chunk, &work)?;
+        let data = chunk.data_bytes + PADDING;
+        if let Some(moments) = &moments {
+            moments.record(self, &slot, data, &mut encoder);
+        }
+        for Counted { kernel, list, target, groups } in counted {
+            let buffers = [
+                binding(&slot.data, &(0..data)),
+                binding(&slot.work, &list),
+                target.0.and_then(|b| binding(b, &(0..b.as_ref().map_or(0, wgpu::Buffer::size)))),
+                binding(target.1, &(0..target.1.as_ref().map_or(0, wgpu::Buffer::size))),
+            ];
+            let buffers: Vec<_> = buffers.into_iter().flatten().collect();
+            kernel.record(&self.device, &mut encoder, &buffers, groups);
+        }
+        self.record_readback(&mut slot, &mut encoder, work.out_bytes);
+        let submission = self.submit(&slot, encoder);
+        Ok(Pending { slot, chunk, moments, out_bytes: work.out_bytes, submission })
+    }
+
+    /// Waits for a chunk and hands its moments on. Runs of values outside what the GPU is good for are computed again
+    /// on the CPU.
+    fn finish(&self, pending: Pending, source: &dyn Source, request: &Request, sink: MomentSink) -> Result<Slot> {
+        let Pending { slot, chunk, moments, out_bytes, submission } = pending;
+        self.read(&slot, submission, out_bytes, |results| {
+            let (Some(work), Some(values)) = (&moments, request.moments) else { return Ok(()) };
+            work.moments(&chunk, results, |piece, found| match found {
+                Some(found) => sink(piece, found),
+                None => {
+                    let mut buffer = Buffer::default();
+                    let bytes = source.load(piece, &mut buffer)?;
+                    sink(piece, &Scratch::default().moments(piece, bytes, values))
+                }
+            })
+        })??;
+        Ok(slot)
+    }
+}
+
+/// A dispatch that adds to the tally.
+struct Counted<'a> {
+    kernel: std::sync::Arc<super::Kernel>,
+    list: std::ops::Range<u64>,
+    /// Thresholds, where there are any, and counts.
+    target: (Option<&'a Option<wgpu::Buffer>>, &'a Option<wgpu::Buffer>),
+    groups: u32,
+}
+
+impl Tally {
+    fn new(gpu: &GpuEngine, request: &Request) -> Self {
+        use wgpu::BufferUsages as Usage;
+        let table = |counts: usize| {
+            (counts > 0).then(|| {
+                gpu.device.create_buffer(&wgpu::BufferDescriptor {
+                    label: Some("secateur counts"),
+                    size: counts as u64 * 4,
+                    usage: Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST,
+                    mapped_at_creation: false,
+                })
+            })
+        };
+        let thresholds = request.bins.map(|bins| {
+            // A group without inner edges still needs something to bind.
+            let keys: Vec<u32> = bins.keys.iter().map(|k| *k as u32).chain([u32::MAX]).collect();
+            gpu.upload(bytemuck::cast_slice(&keys))
+        });
+        Self {
+            digits: table(request.digits.map_or(0, |d| d.prefixes.len() * DIGIT_VALUES)),
+            bytes: table(request.digits.map_or(0, |_| 256)),
+            bins: table(request.bins.map_or(0, |b| b.keys.len() + 1)),
+            thresholds,
+            elements: 0,
+        }
+    }
+
+    /// The dispatches that count a chunk.
+    fn lists(&self, gpu: &GpuEngine, chunk: &Chunk, request: &Request, work: &mut Work) -> Vec<Counted<'_>> {
+        let mut counted = Vec::new();
+        for float in Float::ALL {
+            let pieces = || chunk.pieces.iter().filter(|(p, _)| p.float == float);
+            let span = |(piece, offset): &(Piece, u64)| (offset / float.bytes() as u64, piece.region.elements());
+            if pieces().next().is_none() {
+                continue;
+            }
+            if let Some(digits) = &request.digits {
+                if float.bytes() == 1 {
+                    let tiles: Vec<_> = pieces()
+                        .map(span)
+                        .flat_map(|(start, length)| byte_histogram::tiles(start, length, 0))
+                        .collect();
+                    let (list, groups) = (work.list(&tiles), tiles.len() as u32);
+                    let target = (None, &self.bytes);
+                    counted.push(Counted { kernel: byte_histogram::kernel(gpu), list, target, groups });
+                } else {
+                    let tiles: Vec<_> = pieces()
+                        .map(span)
+                        .flat_map(|(start, length)| bit_histogram::tiles(start, length, digits.prefixes))
+                        .collect();
+                    let (list, groups) = (work.list(&tiles), tiles.len() as u32);
+                    let kernel = bit_histogram::kernel(gpu, float, digits.level);
+                    counted.push(Counted { kernel, list, target: (None, &self.digits), groups });
+                }
+            }
+            if let Some(bins) = request.bins {
+                let views: Vec<View> = pieces()
+                    .map(span)
+                    .flat_map(|(start, length)| crate::kernels::moments::tiles(start, length))
+                    .map(|t| View { start: t.start, length: t.length, run: t.length, stride: t.length, group: 0 })
+                    .collect();
+                let (list, groups) = (work.list(&views), views.len() as u32);
+                let kernel = bin_counts::kernel(gpu, float, bins.magnitude, bins.keys.len());
+                counted.push(Counted { kernel, list, target: (Some(&self.thresholds), &self.bins), groups });
+            }
+        }
+        counted
+    }
+
+    /// Adds what has been counted to `counts`, and starts again from zero.
+    fn read(&mut self, gpu: &GpuEngine, counts: &mut Counts) -> Result<()> {
+        self.elements = 0;
+        let add = |buffer: &Option<wgpu::Buffer>, into: &mut [u64]| -> Result<()> {
+            let Some(buffer) = buffer else { return Ok(()) };
+            let found = gpu.download(buffer)?;
+            into.iter_mut().zip(bytemuck::cast_slice::<u8, u32>(&found)).for_each(|(a, b)| *a += u64::from(*b));
+            Ok(())
+        };
+        add(&self.digits, &mut counts.digits)?;
+        // Bytes are digits, too: the first 256 of the first table.
+        add(&self.bytes, &mut counts.digits)?;
+        add(&self.bins, &mut counts.bins)
+    }
+}

@@ -1,0 +1,76 @@
+//! Every shader has a twin, is valid without any capability, and agrees with its host structs. Needs no GPU.
+
+use std::collections::BTreeSet;
+use std::mem::{offset_of, size_of};
+
+use super::{bin_counts, bit_histogram, byte_histogram, moments, select, strided_moments};
+
+const ALL: [(&str, &str); 6] = [
+    ("bin_counts", bin_counts::SOURCE),
+    ("bit_histogram", bit_histogram::SOURCE),
+    ("byte_histogram", byte_histogram::SOURCE),
+    ("moments", moments::SOURCE),
+    ("select", select::SOURCE),
+    ("strided_moments", strided_moments::SOURCE),
+];
+
+fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let files = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
+    let wanted = files.filter(|p| p.extension().is_some_and(|e| e == extension));
+    wanted.map(|p| p.file_stem().unwrap().to_string_lossy().into_owned()).collect()
+}
+
+#[test]
+fn every_shader_has_a_twin() {
+    let listed: BTreeSet<String> = ALL.iter().map(|(stem, _)| (*stem).to_owned()).collect();
+    assert_eq!(stems("shaders", "wgsl"), listed);
+    let twins = stems("src/kernels", "rs");
+    assert!(listed.is_subset(&twins), "{listed:?} {twins:?}");
+}
+
+fn parsed(stem: &str, source: &str) -> naga::Module {
+    naga::front::wgsl::parse_str(source).unwrap_or_else(|e| panic!("{stem}: {}", e.emit_to_string(source)))
+}
+
+#[test]
+fn every_shader_is_valid_without_capabilities() {
+    for (stem, source) in ALL {
+        let flags = naga::valid::ValidationFlags::all();
+        let mut validator = naga::valid::Validator::new(flags, naga::valid::Capabilities::empty());
+        if let Err(e) = validator.validate(&parsed(stem, source)) {
+            panic!("{stem}: {}", e.emit_to_string(source));
+        }
+    }
+}
+
+/// Names, offsets and size of a struct of a shader.
+fn layout(source: &str, name: &str) -> (Vec<(String, usize)>, usize) {
+    let module = parsed(name, source);
+    let found = module.types.iter().find(|(_, t)| t.name.as_deref() == Some(name)).unwrap().1;
+    let naga::TypeInner::Struct { members, span } = &found.inner else { panic!("{name} is no struct") };
+    (members.iter().map(|m| (m.name.clone().unwrap(), m.offset as usize)).collect(), *span as usize)
+}
+
+macro_rules! assert_same_layout {
+    ($source:expr, $name:literal, $host:ty { $($field:ident),* }) => {
+        let (members, size) = layout($source, $name);
+        let host = vec![$((stringify!($field).to_owned(), offset_of!($host, $field))),*];
+        assert_eq!((members, size), (host, size_of::<$host>()), $name);
+    };
+}
+
+#[test]
+fn structs_are_laid_out_alike() {
+    assert_same_layout!(moments::SOURCE, "Tile", moments::Tile { start, length });
+    assert_same_layout!(strided_moments::SOURCE, "Lane", strided_moments::Lane { start, length, stride });
+    assert_same_layout!(byte_histogram::SOURCE, "Tile", byte_histogram::Tile { start, length, table });
+    assert_same_layout!(bit_histogram::SOURCE, "Tile", bit_histogram::Tile { start, length, table, prefix });
+    for source in [select::SOURCE, bin_counts::SOURCE] {
+        assert_same_layout!(source, "View", select::View { start, length, run, stride, group });
+    }
+    let (members, size) = layout(moments::SOURCE, "Partial");
+    assert_eq!(size, size_of::<moments::Partial>());
+    assert_eq!(members, layout(strided_moments::SOURCE, "Partial").0);
+    assert_eq!(members, moments::Partial::layout());
+}
