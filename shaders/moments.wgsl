@@ -76,8 +76,8 @@ fn load(start: u32, thread: u32) -> Elements {
 }
 
 var<workgroup> floats: array<array<f32, 256>, 5>;
-var<workgroup> keys: array<array<vec2<i32>, 256>, 1>;
-var<workgroup> counts: array<array<vec2<u32>, 256>, 1>;
+var<workgroup> keys: array<vec2<i32>, 256>;
+var<workgroup> counts: array<vec2<u32>, 256>;
 // What 16 threads have reduced of each, and the results of the first reduction.
 var<workgroup> float_parts: array<array<f32, 16>, 5>;
 var<workgroup> key_parts: array<vec2<i32>, 16>;
@@ -177,26 +177,26 @@ fn main(
     let inf = total_count((ka.inf + kb.inf) + (kc.inf + kd.inf));
     let zeros = total_count((ka.zero + kb.zero) + (kc.zero + kd.zero));
     floats[0][thread] = total((a * PILOT_UNIT + b * PILOT_UNIT) + (c * PILOT_UNIT + d * PILOT_UNIT));
-    keys[0][thread] = vec2(
+    keys[thread] = vec2(
         min(min(least(key(e.a), ka.summed), least(key(e.b), kb.summed)), min(least(key(e.c), kc.summed), least(key(e.d), kd.summed))),
         max(max(most(key(e.a), ka.summed), most(key(e.b), kb.summed)), max(most(key(e.c), kc.summed), most(key(e.d), kd.summed))),
     );
-    counts[0][thread] = vec2(finite | (zeros << 16u), nan | (inf << 16u));
+    counts[thread] = vec2(finite | (zeros << 16u), nan | (inf << 16u));
     workgroupBarrier();
     if thread < 16u {
         float_parts[0][thread] = sum_of_16(0u, thread);
     } else if thread < 32u {
         let lane = thread - 16u;
-        var found = keys[0][lane];
+        var found = keys[lane];
         for (var i = lane + 16u; i < 256u; i += 16u) {
-            found = vec2(min(found.x, keys[0][i].x), max(found.y, keys[0][i].y));
+            found = vec2(min(found.x, keys[i].x), max(found.y, keys[i].y));
         }
         key_parts[lane] = found;
     } else if thread < 48u {
         let lane = thread - 32u;
-        var found = counts[0][lane];
+        var found = counts[lane];
         for (var i = lane + 16u; i < 256u; i += 16u) {
-            found += counts[0][i];
+            found += counts[i];
         }
         count_parts[lane] = found;
     }
@@ -209,12 +209,10 @@ fn main(
     }
     let u = units(sum_of_parts(0u), extremes.x, extremes.y, number.x & 0xffffu);
 
-    // Both are scaled before they are subtracted: their difference may leave f32, its quotient cannot.
-    let p = vec4(u.pilot * u.deviation);
-    let za = select(zero, a * u.deviation - p, ka.summed);
-    let zb = select(zero, b * u.deviation - p, kb.summed);
-    let zc = select(zero, c * u.deviation - p, kc.summed);
-    let zd = select(zero, d * u.deviation - p, kd.summed);
+    let za = select(zero, deviations(e.a, a, u), ka.summed);
+    let zb = select(zero, deviations(e.b, b, u), kb.summed);
+    let zc = select(zero, deviations(e.c, c, u), kc.summed);
+    let zd = select(zero, deviations(e.d, d, u), kd.summed);
     let za2 = za * za;
     let zb2 = zb * zb;
     let zc2 = zc * zc;

@@ -86,7 +86,6 @@ fn main(
         sum += total(select(vec4(0.0), transformed(select(vec4(1u), bits, keep)) * PILOT_UNIT, keep));
     }
     let u = units(sum, low, high, finite);
-    let p = vec4(u.pilot * u.deviation);
     var s1 = 0.0;
     var s2 = 0.0;
     var s3 = 0.0;
@@ -96,7 +95,7 @@ fn main(
         let bits = four(lane, i);
         let keep = summed(bits, inside(lane, i));
         let x = select(vec4(0.0), transformed(select(vec4(1u), bits, keep)), keep);
-        let z = select(vec4(0.0), x * u.deviation - p, keep);
+        let z = select(vec4(0.0), deviations(bits, x, u), keep);
         let z2 = z * z;
         s1 += total(z);
         s2 += total(z2);

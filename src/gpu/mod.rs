@@ -6,6 +6,8 @@ mod groups;
 mod kernel;
 mod scan;
 mod slot;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -93,23 +93,27 @@ mod on_gpu {
             if finite == 0 {
                 return Some(found);
             }
-            let value = |key: i32| match values {
-                Values::Weights => f64::from(f32::from_bits((key ^ ((key >> 31) & i32::MAX)) as u32)),
-                Values::Logarithms => ln_of(f64::from(f32::from_bits(key as u32))),
+            let weight = |key: i32| f64::from(f32::from_bits((key ^ ((key >> 31) & i32::MAX)) as u32));
+            let (low, high) = (weight(self.low), weight(self.high));
+            let largest = low.abs().max(high.abs());
+            let reliable = match values {
+                Values::Weights => RANGE.contains(&largest),
+                Values::Logarithms => RANGE.contains(&low) && RANGE.contains(&high),
             };
-            let (min, max) = (value(self.low), value(self.high));
+            let value = |weight| if values == Values::Logarithms { ln_of(weight) } else { weight };
+            let (min, max) = (value(low), value(high));
             let found = Moments { min, max, ..found };
-            let largest = min.abs().max(max.abs());
-            if min == max {
-                return Some(Moments { mean: min, l1: largest * finite as f64, ..found });
+            if low == high {
+                return Some(Moments { mean: min, l1: min.abs() * finite as f64, ..found });
             }
-            if values == Values::Weights && !RANGE.contains(&largest) {
+            if !reliable {
                 return None;
             }
             let unit = |half: u32| exp2((half & 0xffff) as i32 - 256);
             let sums = self.sums.map(f64::from);
             let l1 = sums[4] * unit(self.exponents >> 16);
-            Some(from_power_sums(Moments { l1, ..found }, self.pilot.into(), sums, unit(self.exponents)))
+            let pilot = value(f64::from(self.pilot));
+            Some(from_power_sums(Moments { l1, ..found }, pilot, sums, unit(self.exponents)))
         }
     }
 

@@ -28,7 +28,7 @@ GROUPINGS = ("tensor", "output", "input")
 QUANTILES, BINS = (0, 0.01, 0.5, 0.99, 1), 8
 EXACT = ("count", "nan", "inf", "zeros", "min", "max", "abs_max", "quantiles", "histogram")
 SCALES = {
-    "mean": lambda e: max(abs(e["mean"]), math.sqrt(e["variance"] or 0)),
+    "mean": lambda e: max(abs(e["mean"]), e["abs_max"] if e["variance"] is None else math.sqrt(e["variance"])),
     "variance": lambda e: e["variance"],
     "skewness": lambda e: max(1, e["mean_abs_z3"]),
     "kurtosis": lambda e: e["mean_z4"],
