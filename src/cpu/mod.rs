@@ -17,7 +17,9 @@ use crate::stats::Moments;
 use crate::stats::layout::View;
 use crate::{Error, Float, Result};
 
-pub(crate) use piece::{COUNTED, Scratch};
+#[cfg(feature = "gpu")]
+pub(crate) use piece::COUNTED;
+pub(crate) use piece::Scratch;
 
 /// Pieces between two folds: enough to keep every thread busy, few enough that their results are a small thing.
 const BATCH_PIECES: usize = 2048;

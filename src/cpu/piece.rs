@@ -41,7 +41,7 @@ impl Scratch {
         found
     }
 
-    fn contiguous(&mut self, float: Float, bytes: &[u8], values: Values) -> Moments {
+    pub(crate) fn contiguous(&mut self, float: Float, bytes: &[u8], values: Values) -> Moments {
         let length = bytes.len() / float.bytes();
         let counted = float.bytes() == 1 && length as u64 >= COUNTED;
         if counted && values == Values::Weights {

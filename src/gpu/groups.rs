@@ -17,7 +17,9 @@ impl GpuEngine {
         request: &GroupRequest,
     ) -> Result<GroupAnswer> {
         let max_bytes = self.chunk_bytes(request.memory_bytes);
-        let max_runs = max_bytes / 48;
+        // Worklists and answers together are to take no more than the weights.
+        let asked = request.ranks_each + request.thresholds_each.map_or(0, |each| each + 1);
+        let max_runs = max_bytes / (size_of::<View>() + 8 * asked) as u64;
         let mut answer = GroupAnswer::default();
         let mut slot = Slot::default();
         let mut rest = pieces.iter().copied().peekable();

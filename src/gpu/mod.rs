@@ -69,28 +69,10 @@ impl GpuEngine {
         float != Float::F64
     }
 
-    /// The kernel `stem` for a format, compiled on first use.
-    pub(crate) fn kernel(
-        &self,
-        stem: &'static str,
-        source: &str,
-        float: Float,
-        constants: &[(&'static str, u32)],
-    ) -> Arc<Kernel> {
-        let format = match float {
-            Float::F32 | Float::F64 => 1,
-            Float::F16 => 2,
-            Float::BF16 => 3,
-            Float::E4M3 => 4,
-            Float::E5M2 => 5,
-        };
-        let mut all = constants.to_vec();
-        // A constant that a shader does not use is an error to set: the histogram of bytes reads raw bits alone.
-        if source.contains("FORMAT") {
-            all.push(("FORMAT", format));
-        }
+    /// The kernel `stem` with these override constants, compiled on first use.
+    pub(crate) fn kernel(&self, stem: &'static str, source: &str, constants: &[(&'static str, u32)]) -> Arc<Kernel> {
         let mut kernels = self.kernels.lock().unwrap_or_else(PoisonError::into_inner);
-        let kernel = kernels.entry((stem, all)).or_insert_with_key(|(stem, constants)| {
+        let kernel = kernels.entry((stem, constants.to_vec())).or_insert_with_key(|(stem, constants)| {
             let constants: Vec<_> = constants.iter().map(|(name, value)| (*name, f64::from(*value))).collect();
             Arc::new(Kernel::new(&self.device, stem, source, &constants))
         });
@@ -119,6 +101,18 @@ impl GpuEngine {
         let binding = self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size);
         (memory_bytes / 16).clamp(1 << 20, 32 << 20).min(binding / 4)
     }
+}
+
+/// The override constant that `shaders/shared/decode.wgsl` knows a format by.
+pub(crate) fn format_constant(float: Float) -> (&'static str, u32) {
+    let format = match float {
+        Float::F32 | Float::F64 => 1,
+        Float::F16 => 2,
+        Float::BF16 => 3,
+        Float::E4M3 => 4,
+        Float::E5M2 => 5,
+    };
+    ("FORMAT", format)
 }
 
 fn note(failure: &Mutex<Option<String>>, message: String) {

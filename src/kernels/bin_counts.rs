@@ -69,7 +69,7 @@ pub(crate) use on_gpu::*;
 #[cfg(feature = "gpu")]
 mod on_gpu {
     use crate::Float;
-    use crate::gpu::{GpuEngine, Kernel};
+    use crate::gpu::{GpuEngine, Kernel, format_constant};
 
     /// The shader, with what it shares with others.
     pub(crate) const SOURCE: &str = concat!(
@@ -80,8 +80,9 @@ mod on_gpu {
 
     /// The kernel for a format and so many thresholds a group.
     pub(crate) fn kernel(gpu: &GpuEngine, float: Float, magnitudes: bool, thresholds: usize) -> std::sync::Arc<Kernel> {
-        let constants = [("MAGNITUDES", u32::from(magnitudes)), ("THRESHOLDS", thresholds as u32)];
-        gpu.kernel("bin_counts", SOURCE, float, &constants)
+        let constants =
+            [format_constant(float), ("MAGNITUDES", u32::from(magnitudes)), ("THRESHOLDS", thresholds as u32)];
+        gpu.kernel("bin_counts", SOURCE, &constants)
     }
 }
 

@@ -59,7 +59,7 @@ pub(crate) use on_gpu::*;
 #[cfg(feature = "gpu")]
 mod on_gpu {
     use crate::Float;
-    use crate::gpu::{GpuEngine, Kernel};
+    use crate::gpu::{GpuEngine, Kernel, format_constant};
 
     /// The shader, with what it shares with others.
     pub(crate) const SOURCE: &str =
@@ -96,7 +96,7 @@ mod on_gpu {
 
     /// The kernel for a format and a level.
     pub(crate) fn kernel(gpu: &GpuEngine, float: Float, level: u32) -> std::sync::Arc<Kernel> {
-        gpu.kernel("bit_histogram", SOURCE, float, &[("LEVEL", level)])
+        gpu.kernel("bit_histogram", SOURCE, &[format_constant(float), ("LEVEL", level)])
     }
 }
 

@@ -20,7 +20,6 @@ pub(crate) use on_gpu::*;
 
 #[cfg(feature = "gpu")]
 mod on_gpu {
-    use crate::Float;
     use crate::gpu::{GpuEngine, Kernel};
 
     /// The shader.
@@ -52,7 +51,7 @@ mod on_gpu {
 
     /// The kernel, the same for both formats.
     pub(crate) fn kernel(gpu: &GpuEngine) -> std::sync::Arc<Kernel> {
-        gpu.kernel("byte_histogram", SOURCE, Float::E4M3, &[])
+        gpu.kernel("byte_histogram", SOURCE, &[])
     }
 }
 

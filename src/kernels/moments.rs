@@ -11,7 +11,7 @@ pub(crate) use on_gpu::*;
 mod on_gpu {
     use super::twin::{from_power_sums, ln_of};
     use crate::Float;
-    use crate::gpu::{GpuEngine, Kernel};
+    use crate::gpu::{GpuEngine, Kernel, format_constant};
     use crate::scan::Values;
     use crate::stats::{Moments, exp2};
 
@@ -120,7 +120,7 @@ mod on_gpu {
     /// The kernel for a format.
     pub(crate) fn kernel(gpu: &GpuEngine, float: Float, values: Values) -> std::sync::Arc<Kernel> {
         let logarithms = u32::from(values == Values::Logarithms);
-        gpu.kernel("moments", SOURCE, float, &[("LOGARITHMS", logarithms)])
+        gpu.kernel("moments", SOURCE, &[format_constant(float), ("LOGARITHMS", logarithms)])
     }
 }
 

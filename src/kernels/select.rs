@@ -51,7 +51,7 @@ pub(crate) use on_gpu::*;
 #[cfg(feature = "gpu")]
 mod on_gpu {
     use crate::Float;
-    use crate::gpu::{GpuEngine, Kernel};
+    use crate::gpu::{GpuEngine, Kernel, format_constant};
 
     /// The shader, with what it shares with others.
     pub(crate) const SOURCE: &str = concat!(
@@ -78,8 +78,8 @@ mod on_gpu {
 
     /// The kernel for a format and so many ranks a group.
     pub(crate) fn kernel(gpu: &GpuEngine, float: Float, magnitudes: bool, ranks: usize) -> std::sync::Arc<Kernel> {
-        let constants = [("MAGNITUDES", u32::from(magnitudes)), ("RANKS", ranks as u32)];
-        gpu.kernel("select", SOURCE, float, &constants)
+        let constants = [format_constant(float), ("MAGNITUDES", u32::from(magnitudes)), ("RANKS", ranks as u32)];
+        gpu.kernel("select", SOURCE, &constants)
     }
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::Float;
-use crate::gpu::{GpuEngine, Kernel};
+use crate::gpu::{GpuEngine, Kernel, format_constant};
 use crate::scan::Values;
 
 /// The shader, with what it shares with others.
@@ -35,5 +35,5 @@ pub(crate) struct Lane {
 /// The kernel for a format.
 pub(crate) fn kernel(gpu: &GpuEngine, float: Float, values: Values) -> Arc<Kernel> {
     let logarithms = u32::from(values == Values::Logarithms);
-    gpu.kernel("strided_moments", SOURCE, float, &[("LOGARITHMS", logarithms)])
+    gpu.kernel("strided_moments", SOURCE, &[format_constant(float), ("LOGARITHMS", logarithms)])
 }

@@ -38,6 +38,7 @@ pub(crate) struct Request<'a> {
     /// Counts of values between thresholds, over all pieces together.
     pub(crate) bins: Option<&'a Thresholds>,
     /// What an engine may hold for the pass, on the host and on a device each; 0 for as little as it can.
+    #[cfg_attr(not(feature = "gpu"), expect(dead_code, reason = "the CPU engine holds a few pieces a thread"))]
     pub(crate) memory_bytes: u64,
 }
 
@@ -108,6 +109,7 @@ pub(crate) struct GroupRequest<'a> {
     pub(crate) thresholds_each: Option<usize>,
     pub(crate) magnitude: bool,
     /// As in [`Request`].
+    #[cfg_attr(not(feature = "gpu"), expect(dead_code, reason = "the CPU engine holds a few pieces a thread"))]
     pub(crate) memory_bytes: u64,
 }
 

@@ -12,6 +12,7 @@ mod options;
 #[cfg(test)]
 pub(crate) mod oracle;
 mod order_statistics;
+mod slice;
 mod total;
 
 pub use analyse::analyse;
