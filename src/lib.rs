@@ -67,6 +67,9 @@
 // The example of the README is tested, too.
 #![cfg_attr(doctest, doc = include_str!("../README.md"))]
 
+#[cfg(target_endian = "big")]
+compile_error!("secateur reads little-endian weights as they lie in memory: big-endian hosts are not supported");
+
 pub mod checkpoint;
 pub mod cpu;
 mod engine;

@@ -13,7 +13,7 @@ use super::parse;
 /// Which model, which of its tensors, and what computes within which bounds.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// A .safetensors file, a folder holding one or an index with its shards, the index itself, or an .onnx file
+    /// A .safetensors file, a folder holding one or an index with its shards, or the index itself
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
     /// Only tensors whose whole name matches; `*` crosses `.` and `/` (repeatable)

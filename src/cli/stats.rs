@@ -23,7 +23,7 @@ const MAX_BINS: u64 = 65_536;
 Examples:
   secateur stats model.safetensors
   secateur stats ./Llama-3.1-70B --only '*.mlp.*' --by output -o channels.csv
-  secateur stats net.onnx --quantiles 1%,50%,99% --histogram 32 --format json
+  secateur stats model.safetensors --quantiles 1%,50%,99% --histogram 32 --format json
 
 Statistics are over the finite values; `count` counts every element. Variance is M2/n, kurtosis is excess (0 for a \
 normal distribution), quantiles are exact. On a terminal the table shows the columns that fit its width; in a pipe or \

@@ -32,9 +32,11 @@ fn engines() -> Option<&'static (CpuEngine, GpuEngine)> {
     engines.as_ref()
 }
 
-#[expect(clippy::print_stderr, reason = "a test that is skipped must say so")]
+/// Past the test harness, which swallows what passing tests print.
 fn skipped() {
-    eprintln!("skipped: no GPU adapter was found (set SECATEUR_REQUIRE_GPU=1 to make this a failure)");
+    use std::io::Write;
+    let why = "skipped: no GPU adapter was found (SECATEUR_REQUIRE_GPU=1 makes this a failure)";
+    writeln!(std::io::stderr(), "{why}").unwrap();
 }
 
 /// A tensor in memory.

@@ -31,7 +31,7 @@ use crate::{Engine, Entry, Error, Float, Progress, Result};
 ///     }
 ///     Ok(())
 /// })?;
-/// assert_eq!(summary.total.count, 35_486);
+/// assert_eq!(summary.total.count, 35_514);
 /// # Ok::<(), secateur::Error>(())
 /// ```
 pub fn analyse(
