@@ -8,7 +8,7 @@ use super::fold::{EntrySink, Groups, Total, entry, statistics};
 use super::layout::{Kind, Layout, Region};
 use super::{Grouping, Moments, Options, Transform};
 use crate::checkpoint::{Checkpoint, Tensor};
-use crate::scan::{Counts, File, Piece, Request, Values};
+use crate::scan::{Counts, DIGIT_VALUES, File, Piece, Request, Values};
 use crate::{Engine, Entry, Error, Float, Progress, Result};
 
 /// Analyses the tensors of `checkpoint` that `options` select, and gives one entry for each group to `sink`: tensors in
@@ -41,8 +41,19 @@ pub fn analyse(
     progress: &Progress,
     sink: &mut dyn FnMut(Entry) -> Result<()>,
 ) -> Result<Summary> {
-    let start = Instant::now();
     options.validate()?;
+    run(checkpoint, engine, options, progress, sink)
+}
+
+/// [`analyse`], whatever the memory bound.
+pub(super) fn run(
+    checkpoint: &Checkpoint,
+    engine: &Engine,
+    options: &Options,
+    progress: &Progress,
+    sink: &mut dyn FnMut(Entry) -> Result<()>,
+) -> Result<Summary> {
+    let start = Instant::now();
     let mut tensors = Vec::new();
     let mut skipped = Vec::new();
     for tensor in checkpoint.tensors().iter().filter(|t| options.selection.includes(t.name())) {
@@ -93,6 +104,9 @@ impl Options {
     }
 }
 
+/// Room for tables of digits that is always taken: a part of what a process takes beside the memory bound.
+const LEAST_TABLE_BYTES: u64 = 64 << 20;
+
 /// One analysis: what it is of, and what does it.
 pub(crate) struct Analysis<'a> {
     pub(crate) tensors: &'a [&'a Tensor],
@@ -112,6 +126,14 @@ impl Analysis<'_> {
 
     pub(crate) fn values(&self) -> Values {
         if self.options.transform == Transform::Log { Values::Logarithms } else { Values::Weights }
+    }
+
+    /// Prefixes whose tables every thread can hold at once; each has two under `log`.
+    pub(crate) fn prefixes_at_once(&self) -> usize {
+        let room = (self.options.memory_bytes / 4).max(LEAST_TABLE_BYTES);
+        let each = self.engine.cpu_engine().threads() * DIGIT_VALUES * size_of::<u64>();
+        let tables = if self.options.transform == Transform::Log { 2 } else { 1 };
+        usize::try_from(room).unwrap_or(usize::MAX) / each / tables
     }
 
     /// The pieces of a region of a tensor.
@@ -258,7 +280,7 @@ impl Fold<'_, '_> {
             }
         }
         if let Some(current) = self.current.take() {
-            self.total.add(&current.whole, self.analysis.options.transform);
+            self.total.add(current.tensor, &current.whole, self.analysis.options.transform);
         }
         Ok(())
     }

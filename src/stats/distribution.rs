@@ -12,7 +12,7 @@ use super::large::Large;
 use super::layout::{Layout, Region};
 use super::order_statistics::Ranks;
 use super::total::TotalCounts;
-use super::{Histogram, Moments, Options, Transform};
+use super::{Histogram, Moments, Options, Standard, Transform};
 use crate::scan::{Counts, GroupAnswer, GroupRequest, Piece, Request, Resident, Source};
 use crate::{Float, Result};
 
@@ -56,24 +56,19 @@ pub(crate) fn fill_undefined(options: &Options, found: &mut Statistics) {
 #[derive(Clone, Copy)]
 pub(crate) struct Map {
     pub(crate) magnitude: bool,
-    /// Mean and standard deviation.
-    standard: Option<(f64, f64)>,
+    standard: Option<Standard>,
 }
 
 impl Map {
     pub(crate) fn new(transform: Transform, whole: &Moments) -> Self {
-        let standard = match transform {
-            Transform::Standardize => {
-                Some((whole.mean().unwrap_or(f64::NAN), whole.variance().unwrap_or(f64::NAN).sqrt()))
-            }
-            Transform::None | Transform::Log => None,
-        };
+        // Where there is no σ, nothing is asked.
+        let standard = if transform == Transform::Standardize { whole.standard() } else { None };
         Self { magnitude: transform == Transform::Log, standard }
     }
 
     pub(crate) fn apply(&self, x: f64) -> f64 {
         match self.standard {
-            Some((mean, sigma)) => (x - mean) / sigma,
+            Some(standard) => standard.place(x),
             None if self.magnitude => crate::kernels::moments::ln_of(x),
             None => x,
         }
@@ -99,7 +94,7 @@ impl<'a> Distributions<'a> {
         }
         // Where all of the model is in memory still, the total needs no further read.
         let resident = resident.filter(|_| only);
-        counts.statistics(&total.moments, resident.as_ref())
+        counts.statistics(&total, resident.as_ref())
     }
 
     /// Host bytes that a region's weights and answers take.
@@ -161,7 +156,7 @@ impl<'a> Distributions<'a> {
             self.answer(resident.as_ref(), whole, groups, &known, first_digits.as_deref(), sink)?;
             tensor.so_far.combine(&groups.whole());
             if tensor.ends_with(whole) {
-                total.add(&tensor.so_far, analysis.options.transform);
+                total.add(whole.tensor, &tensor.so_far, analysis.options.transform);
             }
         }
         Ok(resident)

@@ -12,10 +12,11 @@ mod options;
 #[cfg(test)]
 pub(crate) mod oracle;
 mod order_statistics;
+mod standardized;
 mod total;
 
 pub use analyse::analyse;
 pub use entry::{Entry, Histogram, Quantiles, Skipped, Statistics, Summary};
 pub use moments::Moments;
-pub(crate) use moments::exp2;
+pub(crate) use moments::{Standard, exp2};
 pub use options::{Grouping, Options, Transform};

@@ -354,7 +354,7 @@ fn powers_f64(block: &[f64], pilot: f64) -> [f64; 5] {
     dispatch!(Level::new(), simd => powers(simd, block, pilot))
 }
 
-/// ln of positive finite values, to 14 digits: 2 atanh((m − 1)/(m + 1)) of the mantissa m in [√½, √2), by its series.
+/// ln of positive finite values, to a few units in the last place: 2 atanh((m − 1)/(m + 1)) of the mantissa m in [√½, √2), by its series.
 /// NaN and inf are passed on.
 pub(crate) fn ln(values: &mut [f64]) {
     dispatch!(Level::new(), _ => ln_each(values))
@@ -373,10 +373,10 @@ fn ln_each(values: &mut [f64]) {
         let m = f64::from_bits(bits.wrapping_sub(offset & 0xfff0_0000_0000_0000));
         let s = (m - 1.0) / (m + 1.0);
         let t = s * s;
+        let tail = 1.0 / 15.0 + t * (1.0 / 17.0 + t * (1.0 / 19.0));
         let series = 1.0
             + t * (1.0 / 3.0
-                + t * (1.0 / 5.0
-                    + t * (1.0 / 7.0 + t * (1.0 / 9.0 + t * (1.0 / 11.0 + t * (1.0 / 13.0 + t * (1.0 / 15.0)))))));
+                + t * (1.0 / 5.0 + t * (1.0 / 7.0 + t * (1.0 / 9.0 + t * (1.0 / 11.0 + t * (1.0 / 13.0 + t * tail))))));
         let logarithm = (e - lift) * std::f64::consts::LN_2 + 2.0 * s * series;
         *x = if *x < f64::INFINITY { logarithm } else { *x };
     }
