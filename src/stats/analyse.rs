@@ -148,22 +148,35 @@ impl Analysis<'_> {
         engine(a) == engine(b)
     }
 
-    /// The moments of a whole tensor, by a read of its own.
+    /// The moments of a whole tensor, by a read of its own: the sums of its groups, folded as they are everywhere.
     pub(crate) fn whole(&self, tensor: usize) -> Result<Moments> {
-        let layout = Layout::new(self.tensors[tensor].shape(), Grouping::Tensor);
+        let layout = self.layout(tensor);
         let request = Request { moments: Some(self.values()), ..Request::default() };
-        let mut whole = Moments::default();
+        let mixed = matches!(layout.kind, Kind::Columns(_));
+        let mut held = Groups::new(0, if mixed { layout.groups() } else { 0 });
+        let (mut group, mut so_far, mut whole) = (0, Moments::default(), Moments::default());
         self.file.progress.expect(self.tensors[tensor].bytes());
         self.engine.compute(self.float(tensor)).scan(
             &self.file,
             &mut self.pieces(tensor, layout, layout.all()),
             &request,
             &mut Counts::default(),
-            &mut |_, moments| {
-                moments.iter().for_each(|m| whole.combine(m));
+            &mut |piece, moments| {
+                for (run, moments) in piece.layout.runs(piece.region).zip(moments) {
+                    if mixed {
+                        held.add(run.group, moments);
+                    } else if run.group == group {
+                        so_far.combine(moments);
+                    } else {
+                        whole.combine(&std::mem::replace(&mut so_far, *moments));
+                        group = run.group;
+                    }
+                }
                 Ok(())
             },
         )?;
+        whole.combine(&so_far);
+        held.iter().for_each(|(_, m)| whole.combine(m));
         Ok(whole)
     }
 

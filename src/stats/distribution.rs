@@ -13,9 +13,11 @@ use super::layout::{Layout, Region};
 use super::order_statistics::Ranks;
 use super::total::TotalCounts;
 use super::{Histogram, Moments, Options, Standard, Transform};
-use crate::scan::{Counts, GroupAnswer, GroupRequest, Piece, Request, Resident, Source};
+use crate::scan::{Counts, Digits, GroupAnswer, GroupRequest, Piece, Request, Resident, Source};
 use crate::{Float, Result};
 
+/// The upper 16 bits.
+const FIRST_DIGITS: Digits = Digits { level: 0, prefixes: &[0], widen: false };
 /// Elements of the pieces that whole groups are asked about in.
 const GROUP_PIECE: u64 = 1 << 16;
 
@@ -135,7 +137,7 @@ impl<'a> Distributions<'a> {
                 Groups::new(first, count)
             }));
             let mut pieces = run.iter().flat_map(|w| analysis.pieces(w.tensor, w.layout, w.region));
-            let digits = counts.digits(float);
+            let digits = counts.digits(float).or(unit.streamed.then_some(FIRST_DIGITS));
             let request = Request { moments: Some(analysis.values()), digits, bins: None };
             let mut found = Counts::for_request(&request);
             let compute = counts.compute(float);
@@ -144,7 +146,9 @@ impl<'a> Distributions<'a> {
                 piece.layout.runs(piece.region).zip(moments).for_each(|(run, m)| groups.add(run.group, m));
                 Ok(())
             })?;
-            counts.add(float, &found.digits);
+            if counts.digits(float).is_some() {
+                counts.add(float, &found.digits);
+            }
             first_digits = (unit.streamed && digits.is_some_and(|d| !d.widen)).then_some(found.digits);
         }
         for (whole, groups) in unit.wholes.iter().zip(&groups) {
@@ -154,7 +158,8 @@ impl<'a> Distributions<'a> {
                 None => groups.whole(),
             };
             self.answer(resident.as_ref(), whole, groups, &known, first_digits.as_deref(), sink)?;
-            tensor.so_far.combine(&groups.whole());
+            // Group by group, as always: sums must not depend on where memory ended.
+            groups.iter().for_each(|(_, m)| tensor.so_far.combine(m));
             if tensor.ends_with(whole) {
                 total.add(whole.tensor, &tensor.so_far, analysis.options.transform);
             }
@@ -179,7 +184,7 @@ impl<'a> Distributions<'a> {
             groups.iter().map(|(group, m)| (group, m, statistics(m, tensor, options.transform))).collect();
         let questions: Vec<Question> = all.iter().map(|(_, m, found)| Question::new(options, m, found)).collect();
         let compute = self.analysis.engine.compute(whole.float);
-        if whole.layout.largest_group() <= compute.group_elements() {
+        if resident.is_some() && whole.layout.largest_group() <= compute.group_elements() {
             let request = Small::new(options, whole.float, map, &all, &questions);
             let pieces: Vec<Piece> = whole
                 .layout
@@ -253,7 +258,8 @@ impl Iterator for Units<'_> {
         let analysis = self.of.analysis;
         let budget = analysis.options.memory_bytes / 2;
         if let Some(whole) = self.rest.as_mut().and_then(Iterator::next) {
-            let streamed = self.of.cost(whole.float, &whole.layout, whole.region) > budget;
+            let single = whole.layout.groups_of(whole.region).1 == 1;
+            let streamed = single && whole.bytes() > budget;
             return Some(Unit { wholes: vec![whole], streamed });
         }
         self.rest = None;
@@ -267,7 +273,8 @@ impl Iterator for Units<'_> {
             }
             self.tensor += 1;
             if cost > budget {
-                let group = layout.largest_group().max(1);
+                // On average, since the last block of a row may be short.
+                let group = (whole.region.elements() / layout.groups().max(1)).max(1);
                 let each = float.bytes() as u64 + self.of.group_cost().div_ceil(group);
                 let regions = layout.whole_groups(whole.region, budget / each);
                 self.rest = Some(Box::new(regions.map(move |region| Piece { region, ..whole })));

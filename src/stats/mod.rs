@@ -13,6 +13,8 @@ mod options;
 pub(crate) mod oracle;
 mod order_statistics;
 mod standardized;
+#[cfg(test)]
+mod tests;
 mod total;
 
 pub use analyse::analyse;

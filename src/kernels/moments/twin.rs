@@ -393,7 +393,8 @@ fn tree_sum<T: Copy + std::ops::Add<Output = T>, const N: usize>(mut lanes: [T; 
     lanes[0]
 }
 
-/// The moments of each column of a tile of `cols` columns, row by row, added to what `sink` does with them in order.
+/// The moments of each column of a tile of `cols` columns, row by row, added to what `sink` does with them in order. A
+/// column's moments do not depend on the columns beside it: a tensor may be cut anywhere.
 pub(crate) fn column_moments_f32(tile: &[f32], cols: usize, mut sink: impl FnMut(Moments)) {
     let rows = tile.len() / cols;
     let mut column = Vec::new();
@@ -403,9 +404,15 @@ pub(crate) fn column_moments_f32(tile: &[f32], cols: usize, mut sink: impl FnMut
         moments_f32(column)
     };
     let whole = cols / LANES * LANES;
-    for first in (0..whole).step_by(LANES) {
-        let sums = dispatch!(Level::new(), simd => eight_columns(simd, tile, cols, first));
-        for (lane, regular) in sums.regular.into_iter().enumerate() {
+    let mut last = Vec::new();
+    if whole < cols {
+        let padding = [0.0; LANES];
+        last.extend(tile.chunks_exact(cols).flat_map(|row| row[whole..].iter().chain(&padding).take(LANES)).copied());
+    }
+    for first in (0..cols).step_by(LANES) {
+        let (from, width, at) = if first < whole { (tile, cols, first) } else { (&last[..], LANES, 0) };
+        let sums = dispatch!(Level::new(), simd => eight_columns(simd, from, width, at));
+        for (lane, regular) in sums.regular.into_iter().enumerate().take(cols - first) {
             if !regular {
                 sink(gathered(first + lane, &mut column));
                 continue;
@@ -422,9 +429,6 @@ pub(crate) fn column_moments_f32(tile: &[f32], cols: usize, mut sink: impl FnMut
             let powers = std::array::from_fn(|k| sums.powers[k][lane]);
             sink(from_power_sums(found, sums.pilot[lane].into(), powers, 1.0 / f64::from(sums.scale[lane])));
         }
-    }
-    for first in whole..cols {
-        sink(gathered(first, &mut column));
     }
 }
 
