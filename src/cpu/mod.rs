@@ -62,6 +62,28 @@ impl CpuEngine {
     pub(crate) fn pool(&self) -> &Arc<ThreadPool> {
         &self.pool
     }
+
+    /// Loads every piece once and gives it to `each`, with its companion and the index of the thread that does so.
+    pub(crate) fn for_each<T: Send + Sync>(
+        &self,
+        source: &dyn Source,
+        pieces: &mut dyn Iterator<Item = (Piece, T)>,
+        each: impl Fn(usize, &Piece, &T, &[u8]) + Sync,
+    ) -> Result<()> {
+        loop {
+            let batch: Vec<(Piece, T)> = pieces.take(BATCH_PIECES).collect();
+            if batch.is_empty() {
+                return Ok(());
+            }
+            let work = |buffer: &mut Buffer, (piece, companion): &(Piece, T)| -> Result<()> {
+                let bytes = source.load(piece, buffer)?;
+                each(rayon::current_thread_index().unwrap_or(0), piece, companion, bytes);
+                Ok(())
+            };
+            let init = Buffer::default;
+            self.pool.install(|| batch.par_iter().map_init(init, work).collect::<Result<()>>())?;
+        }
+    }
 }
 
 /// What one thread keeps between pieces.

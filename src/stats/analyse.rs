@@ -8,7 +8,7 @@ use super::fold::{EntrySink, Groups, Total, entry, statistics};
 use super::layout::{Kind, Layout, Region};
 use super::{Grouping, Moments, Options, Transform};
 use crate::checkpoint::{Checkpoint, Tensor};
-use crate::scan::{Counts, File, Piece, Request, Values};
+use crate::scan::{Counts, DIGIT_VALUES, File, Piece, Request, Values};
 use crate::{Engine, Entry, Error, Float, Progress, Result};
 
 /// Analyses the tensors of `checkpoint` that `options` select, and gives one entry for each group to `sink`: tensors in
@@ -41,8 +41,19 @@ pub fn analyse(
     progress: &Progress,
     sink: &mut dyn FnMut(Entry) -> Result<()>,
 ) -> Result<Summary> {
-    let start = Instant::now();
     options.validate()?;
+    run(checkpoint, engine, options, progress, sink)
+}
+
+/// [`analyse`], whatever the memory bound.
+pub(super) fn run(
+    checkpoint: &Checkpoint,
+    engine: &Engine,
+    options: &Options,
+    progress: &Progress,
+    sink: &mut dyn FnMut(Entry) -> Result<()>,
+) -> Result<Summary> {
+    let start = Instant::now();
     let mut tensors = Vec::new();
     let mut skipped = Vec::new();
     for tensor in checkpoint.tensors().iter().filter(|t| options.selection.includes(t.name())) {
@@ -93,6 +104,9 @@ impl Options {
     }
 }
 
+/// Room for tables of digits that is always taken: a part of what a process takes beside the memory bound.
+const LEAST_TABLE_BYTES: u64 = 64 << 20;
+
 /// One analysis: what it is of, and what does it.
 pub(crate) struct Analysis<'a> {
     pub(crate) tensors: &'a [&'a Tensor],
@@ -119,6 +133,14 @@ impl Analysis<'_> {
         Request { memory_bytes: self.options.memory_bytes, ..Request::default() }
     }
 
+    /// Prefixes whose tables every thread can hold at once; each has two under `log`.
+    pub(crate) fn prefixes_at_once(&self) -> usize {
+        let room = (self.options.memory_bytes / 4).max(LEAST_TABLE_BYTES);
+        let each = self.engine.cpu_engine().threads() * DIGIT_VALUES * size_of::<u64>();
+        let tables = if self.options.transform == Transform::Log { 2 } else { 1 };
+        usize::try_from(room).unwrap_or(usize::MAX) / each / tables
+    }
+
     /// The pieces of a region of a tensor.
     pub(crate) fn pieces(&self, tensor: usize, layout: Layout, region: Region) -> impl Iterator<Item = Piece> + use<> {
         let float = self.float(tensor);
@@ -131,22 +153,35 @@ impl Analysis<'_> {
         engine(a) == engine(b)
     }
 
-    /// The moments of a whole tensor, by a read of its own.
+    /// The moments of a whole tensor, by a read of its own: the sums of its groups, folded as they are everywhere.
     pub(crate) fn whole(&self, tensor: usize) -> Result<Moments> {
-        let layout = Layout::new(self.tensors[tensor].shape(), Grouping::Tensor);
+        let layout = self.layout(tensor);
         let request = Request { moments: Some(self.values()), ..self.request() };
-        let mut whole = Moments::default();
+        let mixed = matches!(layout.kind, Kind::Columns(_));
+        let mut held = Groups::new(0, if mixed { layout.groups() } else { 0 });
+        let (mut group, mut so_far, mut whole) = (0, Moments::default(), Moments::default());
         self.file.progress.expect(self.tensors[tensor].bytes());
         self.engine.compute(self.float(tensor)).scan(
             &self.file,
             &mut self.pieces(tensor, layout, layout.all()),
             &request,
             &mut Counts::default(),
-            &mut |_, moments| {
-                moments.iter().for_each(|m| whole.combine(m));
+            &mut |piece, moments| {
+                for (run, moments) in piece.layout.runs(piece.region).zip(moments) {
+                    if mixed {
+                        held.add(run.group, moments);
+                    } else if run.group == group {
+                        so_far.combine(moments);
+                    } else {
+                        whole.combine(&std::mem::replace(&mut so_far, *moments));
+                        group = run.group;
+                    }
+                }
                 Ok(())
             },
         )?;
+        whole.combine(&so_far);
+        held.iter().for_each(|(_, m)| whole.combine(m));
         Ok(whole)
     }
 
@@ -263,7 +298,7 @@ impl Fold<'_, '_> {
             }
         }
         if let Some(current) = self.current.take() {
-            self.total.add(&current.whole, self.analysis.options.transform);
+            self.total.add(current.tensor, &current.whole, self.analysis.options.transform);
         }
         Ok(())
     }

@@ -12,10 +12,12 @@ use super::large::Large;
 use super::layout::{Layout, Region};
 use super::order_statistics::Ranks;
 use super::total::TotalCounts;
-use super::{Histogram, Moments, Options, Transform};
-use crate::scan::{Counts, GroupAnswer, GroupRequest, Piece, Request, Resident, Source};
+use super::{Histogram, Moments, Options, Standard, Transform};
+use crate::scan::{Compute, Counts, Digits, GroupRequest, Piece, Request, Resident, Source};
 use crate::{Float, Result};
 
+/// The upper 16 bits.
+const FIRST_DIGITS: Digits = Digits { level: 0, prefixes: &[0], widen: false };
 /// Elements of the pieces that whole groups are asked about in.
 const GROUP_PIECE: u64 = 1 << 16;
 
@@ -56,24 +58,19 @@ pub(crate) fn fill_undefined(options: &Options, found: &mut Statistics) {
 #[derive(Clone, Copy)]
 pub(crate) struct Map {
     pub(crate) magnitude: bool,
-    /// Mean and standard deviation.
-    standard: Option<(f64, f64)>,
+    standard: Option<Standard>,
 }
 
 impl Map {
     pub(crate) fn new(transform: Transform, whole: &Moments) -> Self {
-        let standard = match transform {
-            Transform::Standardize => {
-                Some((whole.mean().unwrap_or(f64::NAN), whole.variance().unwrap_or(f64::NAN).sqrt()))
-            }
-            Transform::None | Transform::Log => None,
-        };
+        // Where there is no σ, nothing is asked.
+        let standard = if transform == Transform::Standardize { whole.standard() } else { None };
         Self { magnitude: transform == Transform::Log, standard }
     }
 
     pub(crate) fn apply(&self, x: f64) -> f64 {
         match self.standard {
-            Some((mean, sigma)) => (x - mean) / sigma,
+            Some(standard) => standard.place(x),
             None if self.magnitude => crate::kernels::moments::ln_of(x),
             None => x,
         }
@@ -99,7 +96,7 @@ impl<'a> Distributions<'a> {
         }
         // Where all of the model is in memory still, the total needs no further read.
         let resident = resident.filter(|_| only);
-        counts.statistics(&total.moments, resident.as_ref())
+        counts.statistics(&total, resident.as_ref())
     }
 
     /// Host bytes that a region's weights and answers take.
@@ -130,83 +127,106 @@ impl<'a> Distributions<'a> {
             }
         };
         let source: &dyn Source = resident.as_ref().map_or(&analysis.file, |r| r);
-        let mut groups: Vec<Groups> = Vec::with_capacity(unit.wholes.len());
-        let mut first_digits = None;
-        for run in unit.wholes.chunk_by(|a, b| a.float == b.float) {
-            let float = run[0].float;
-            let base = groups.len();
-            groups.extend(run.iter().map(|whole| {
-                let (first, count) = whole.layout.groups_of(whole.region);
-                Groups::new(first, count)
-            }));
-            let mut pieces = run.iter().flat_map(|w| analysis.pieces(w.tensor, w.layout, w.region));
-            let digits = counts.digits(float);
-            let request = Request { moments: Some(analysis.values()), digits, ..analysis.request() };
-            let mut found = Counts::for_request(&request);
-            let compute = counts.compute(float);
-            compute.scan(source, &mut pieces, &request, &mut found, &mut |piece, moments| {
-                let groups = &mut groups[base + piece.tensor - run[0].tensor];
-                piece.layout.runs(piece.region).zip(moments).for_each(|(run, m)| groups.add(run.group, m));
-                Ok(())
-            })?;
-            counts.add(float, &found.digits);
-            first_digits = (unit.streamed && digits.is_some_and(|d| !d.widen)).then_some(found.digits);
-        }
+        let (groups, first_digits) = self.moments(unit, source, counts)?;
+        let mut asked = Vec::with_capacity(unit.wholes.len());
         for (whole, groups) in unit.wholes.iter().zip(&groups) {
-            tensor.begin(self.analysis, whole)?;
+            tensor.begin(analysis, whole)?;
             let known = match tensor.known {
                 Some(known) => known,
                 None => groups.whole(),
             };
-            self.answer(resident.as_ref(), whole, groups, &known, first_digits.as_deref(), sink)?;
-            tensor.so_far.combine(&groups.whole());
+            asked.push(Asked::new(analysis, *whole, groups, &known));
+            // Group by group, as always: sums must not depend on where memory ended.
+            groups.iter().for_each(|(_, m)| tensor.so_far.combine(m));
             if tensor.ends_with(whole) {
-                total.add(&tensor.so_far, analysis.options.transform);
+                total.add(whole.tensor, &tensor.so_far, analysis.options.transform);
+            }
+        }
+        for float in Float::ALL {
+            let compute = analysis.engine.compute(float);
+            let small = |a: &Asked| a.whole.layout.largest_group() <= compute.group_elements();
+            // A tensor without elements may have groups; nothing can be asked of them.
+            let of_float = asked.iter_mut().filter(|a| a.whole.float == float && a.whole.region.elements() > 0);
+            let (mut small, large): (Vec<_>, Vec<_>) = of_float.partition(|a| !unit.streamed && small(a));
+            Small::new(analysis.options, &small).answer(compute, source, &mut small)?;
+            for asked in large {
+                for (group, m, question, found) in &mut asked.groups {
+                    let piece = Piece { region: asked.whole.layout.group(*group), ..asked.whole };
+                    let (streamed, map, first_digits) = (unit.streamed, asked.map, first_digits.as_deref());
+                    Large { analysis, source, streamed, piece, map, first_digits }.fill(m, question, found)?;
+                }
+            }
+        }
+        for Asked { whole, groups, .. } in asked {
+            for (group, _, _, mut found) in groups {
+                fill_undefined(analysis.options, &mut found);
+                sink(entry(analysis.tensors[whole.tensor], &whole.layout, group, found))?;
             }
         }
         Ok(resident)
     }
 
-    /// Entries of the groups of one region.
-    fn answer(
+    /// The moments of a unit's groups, whole by whole, and the counts of the first digits of a streamed one: a pass for
+    /// each format, since each has a table of its own.
+    fn moments(
         &self,
-        resident: Option<&Resident>,
-        whole: &Piece,
-        groups: &Groups,
-        tensor: &Moments,
-        first_digits: Option<&[u64]>,
-        sink: EntrySink,
-    ) -> Result<()> {
-        let source: &dyn Source = resident.map_or(&self.analysis.file, |r| r);
-        let options = self.analysis.options;
-        let map = Map::new(options.transform, tensor);
-        let mut all: Vec<(u64, &Moments, Statistics)> =
-            groups.iter().map(|(group, m)| (group, m, statistics(m, tensor, options.transform))).collect();
-        let questions: Vec<Question> = all.iter().map(|(_, m, found)| Question::new(options, m, found)).collect();
-        let compute = self.analysis.engine.compute(whole.float);
-        if whole.layout.largest_group() <= compute.group_elements() {
-            let request = Small::new(options, whole.float, map, &all, &questions);
-            let pieces: Vec<Piece> = whole
-                .layout
-                .whole_groups(whole.region, GROUP_PIECE.max(whole.layout.largest_group()))
-                .map(|region| Piece { region, ..*whole })
-                .filter(|piece| piece.region.elements() > 0)
-                .collect();
-            let answer = compute.groups(source, &pieces, &request.request())?;
-            request.fill(whole.float, map, &questions, &answer, &mut all);
-        } else {
-            for ((group, m, found), question) in all.iter_mut().zip(&questions) {
-                let piece = Piece { region: whole.layout.group(*group), ..*whole };
-                let streamed = resident.is_none();
-                Large { analysis: self.analysis, source, streamed, piece, map, first_digits }
-                    .fill(m, question, found)?;
+        unit: &Unit,
+        source: &dyn Source,
+        counts: &mut TotalCounts,
+    ) -> Result<(Vec<Groups>, Option<Vec<u64>>)> {
+        let analysis = self.analysis;
+        let new = |whole: &Piece| {
+            let (first, count) = whole.layout.groups_of(whole.region);
+            Groups::new(first, count)
+        };
+        let mut groups: Vec<Groups> = unit.wholes.iter().map(new).collect();
+        let mut first_digits = None;
+        let first_tensor = unit.wholes.first().map_or(0, |w| w.tensor);
+        for float in Float::ALL {
+            let wholes = unit.wholes.iter().filter(|w| w.float == float);
+            let mut pieces = wholes.flat_map(|w| analysis.pieces(w.tensor, w.layout, w.region)).peekable();
+            if pieces.peek().is_none() {
+                continue;
             }
+            let digits = counts.digits(float).or(unit.streamed.then_some(FIRST_DIGITS));
+            let request = Request { moments: Some(analysis.values()), digits, ..analysis.request() };
+            let mut found = Counts::for_request(&request);
+            counts.compute(float).scan(source, &mut pieces, &request, &mut found, &mut |piece, moments| {
+                let groups = &mut groups[piece.tensor - first_tensor];
+                piece.layout.runs(piece.region).zip(moments).for_each(|(run, m)| groups.add(run.group, m));
+                Ok(())
+            })?;
+            if counts.digits(float).is_some() {
+                counts.add(float, &found.digits);
+            }
+            first_digits = (unit.streamed && digits.is_some_and(|d| !d.widen)).then_some(found.digits);
         }
-        for (group, _, mut found) in all {
-            fill_undefined(options, &mut found);
-            sink(entry(self.analysis.tensors[whole.tensor], &whole.layout, group, found))?;
-        }
-        Ok(())
+        Ok((groups, first_digits))
+    }
+}
+
+/// A region of whole groups and what is asked of each.
+struct Asked<'a> {
+    whole: Piece,
+    map: Map,
+    groups: Vec<(u64, &'a Moments, Question, Statistics)>,
+}
+
+impl<'a> Asked<'a> {
+    fn new(analysis: &Analysis, whole: Piece, groups: &'a Groups, tensor: &Moments) -> Self {
+        let options = analysis.options;
+        let each = groups.iter().map(|(group, m)| {
+            let found = statistics(m, tensor, options.transform);
+            (group, m, Question::new(options, m, &found), found)
+        });
+        Self { whole, map: Map::new(options.transform, tensor), groups: each.collect() }
+    }
+
+    /// The region in pieces of whole groups.
+    fn pieces(&self) -> impl Iterator<Item = Piece> + use<> {
+        let whole = self.whole;
+        let regions = whole.layout.whole_groups(whole.region, GROUP_PIECE.max(whole.layout.largest_group()));
+        regions.map(move |region| Piece { region, ..whole })
     }
 }
 
@@ -258,7 +278,8 @@ impl Iterator for Units<'_> {
         let analysis = self.of.analysis;
         let budget = analysis.options.memory_bytes / 2;
         if let Some(whole) = self.rest.as_mut().and_then(Iterator::next) {
-            let streamed = self.of.cost(whole.float, &whole.layout, whole.region) > budget;
+            let single = whole.layout.groups_of(whole.region).1 == 1;
+            let streamed = single && whole.bytes() > budget;
             return Some(Unit { wholes: vec![whole], streamed });
         }
         self.rest = None;
@@ -272,7 +293,8 @@ impl Iterator for Units<'_> {
             }
             self.tensor += 1;
             if cost > budget {
-                let group = layout.largest_group().max(1);
+                // On average, since the last block of a row may be short.
+                let group = (whole.region.elements() / layout.groups().max(1)).max(1);
                 let each = float.bytes() as u64 + self.of.group_cost().div_ceil(group);
                 let regions = layout.whole_groups(whole.region, budget / each);
                 self.rest = Some(Box::new(regions.map(move |region| Piece { region, ..whole })));
@@ -285,7 +307,7 @@ impl Iterator for Units<'_> {
     }
 }
 
-/// Questions about groups that an engine answers many of at once.
+/// Questions about groups of one format that an engine answers many of at once, whatever their tensors.
 struct Small {
     ranks: Vec<u64>,
     ranks_each: usize,
@@ -296,58 +318,54 @@ struct Small {
 }
 
 impl Small {
-    fn new(
-        options: &Options,
-        float: Float,
-        map: Map,
-        all: &[(u64, &Moments, Statistics)],
-        questions: &[Question],
-    ) -> Self {
+    fn new(options: &Options, asked: &[&mut Asked]) -> Self {
         let ranks_each = 2 * options.quantiles.len();
         let thresholds_each = options.histogram.map(|bins| bins - 1);
+        let groups = asked.iter().map(|a| a.groups.len()).sum::<usize>();
         let mut small = Self {
-            ranks: Vec::with_capacity(all.len() * ranks_each),
+            ranks: Vec::with_capacity(groups * ranks_each),
             ranks_each,
-            thresholds: Vec::with_capacity(all.len() * thresholds_each.unwrap_or(0)),
+            thresholds: Vec::with_capacity(groups * thresholds_each.unwrap_or(0)),
             thresholds_each,
-            magnitude: map.magnitude,
+            magnitude: options.transform == Transform::Log,
             memory_bytes: options.memory_bytes,
         };
-        for (i, question) in questions.iter().enumerate() {
+        for (asked, question) in asked.iter().flat_map(|a| a.groups.iter().map(move |g| (a, &g.2))) {
             // As many for every group: the last is repeated.
             let distinct = question.ranks.as_ref().map_or(&[][..], |r| &r.distinct);
             let last = distinct.last().copied().unwrap_or(0);
             small.ranks.extend(distinct.iter().copied().chain(std::iter::repeat(last)).take(ranks_each));
-            let keys = question
-                .edges
-                .as_ref()
-                .map_or_else(Vec::new, |edges| thresholds(float, map.magnitude, edges, |x| map.apply(x)));
-            small.thresholds.extend(keys);
-            small.thresholds.resize((i + 1) * thresholds_each.unwrap_or(0), u64::MAX);
+            let filled = small.thresholds.len() + thresholds_each.unwrap_or(0);
+            small.thresholds.extend(question.edges.as_ref().map_or_else(Vec::new, |edges| {
+                thresholds(asked.whole.float, small.magnitude, edges, |x| asked.map.apply(x))
+            }));
+            small.thresholds.resize(filled, u64::MAX);
         }
         small
     }
 
-    fn request(&self) -> GroupRequest<'_> {
-        GroupRequest {
-            ranks: &self.ranks,
-            ranks_each: self.ranks_each,
-            thresholds: &self.thresholds,
-            thresholds_each: self.thresholds_each,
-            magnitude: self.magnitude,
-            memory_bytes: self.memory_bytes,
+    fn answer(&self, compute: &dyn Compute, source: &dyn Source, asked: &mut [&mut Asked]) -> Result<()> {
+        let pieces: Vec<Piece> = asked.iter().flat_map(|a| a.pieces()).collect();
+        if pieces.is_empty() {
+            return Ok(());
         }
-    }
-
-    fn fill(
-        &self,
-        float: Float,
-        map: Map,
-        questions: &[Question],
-        answer: &GroupAnswer,
-        all: &mut [(u64, &Moments, Statistics)],
-    ) {
-        for (i, ((_, _, found), question)) in all.iter_mut().zip(questions).enumerate() {
+        let answer = compute.groups(
+            source,
+            &pieces,
+            &GroupRequest {
+                ranks: &self.ranks,
+                ranks_each: self.ranks_each,
+                thresholds: &self.thresholds,
+                thresholds_each: self.thresholds_each,
+                magnitude: self.magnitude,
+                memory_bytes: self.memory_bytes,
+            },
+        )?;
+        let groups = asked.iter_mut().flat_map(|a| {
+            let (float, map) = (a.whole.float, a.map);
+            a.groups.iter_mut().map(move |(_, _, question, found)| (float, map, question, found))
+        });
+        for (i, (float, map, question, found)) in groups.enumerate() {
             if let Some(ranks) = &question.ranks {
                 let keys = answer.keys.get(i * self.ranks_each..).unwrap_or_default();
                 let value = |rank: usize| keys.get(rank).map(|key| map.apply(float.key_value(*key, map.magnitude)));
@@ -358,5 +376,6 @@ impl Small {
                 found.histogram = Some(Some(Histogram { edges: edges.clone(), counts }));
             }
         }
+        Ok(())
     }
 }

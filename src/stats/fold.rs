@@ -2,7 +2,7 @@
 
 use super::entry::{Entry, Statistics};
 use super::layout::{Kind, Layout};
-use super::{Moments, Transform};
+use super::{Moments, Standard, Transform};
 use crate::Result;
 use crate::checkpoint::Tensor;
 
@@ -67,13 +67,19 @@ pub(crate) fn statistics(moments: &Moments, whole: &Moments, transform: Transfor
 #[derive(Default)]
 pub(crate) struct Total {
     pub(crate) moments: Moments,
+    /// What standardises each tensor that can be.
+    pub(crate) standards: Vec<(usize, Standard)>,
 }
 
 impl Total {
-    pub(crate) fn add(&mut self, tensor: &Moments, transform: Transform) {
+    /// Adds the moments of the tensor of that index.
+    pub(crate) fn add(&mut self, index: usize, tensor: &Moments, transform: Transform) {
         let transformed = match transform {
             Transform::None | Transform::Log => Some(*tensor),
-            Transform::Standardize => tensor.standardized(tensor),
+            Transform::Standardize => {
+                self.standards.extend(tensor.standard().map(|standard| (index, standard)));
+                tensor.standardized(tensor)
+            }
         };
         let counts = Moments { count: tensor.count, nan: tensor.nan, inf: tensor.inf, ..Moments::default() };
         self.moments.combine(&transformed.unwrap_or(counts));

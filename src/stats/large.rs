@@ -36,15 +36,17 @@ impl Large<'_> {
         let mut in_bins = None;
         let mut first = None;
         if let Some(ranks) = &question.ranks {
-            let bits = order_statistics(float, magnitude, moments.zeros, &ranks.distinct, |level, prefixes| {
-                let bins = bins.as_ref().filter(|_| level == 1);
-                let counts = self.pass(Some(Digits { level, prefixes, widen: false }), bins)?;
-                in_bins = in_bins.take().or(bins.map(|_| counts.bins));
-                if counted && level == 0 {
-                    first = Some(counts.digits.clone());
-                }
-                Ok(counts.digits)
-            })?;
+            let at_once = self.analysis.prefixes_at_once();
+            let bits =
+                order_statistics(float, magnitude, moments.zeros, &ranks.distinct, at_once, |level, prefixes| {
+                    let bins = bins.as_ref().filter(|_| level == 1 && in_bins.is_none());
+                    let counts = self.pass(Some(Digits { level, prefixes, widen: false }), bins)?;
+                    in_bins = in_bins.take().or(bins.map(|_| counts.bins));
+                    if counted && level == 0 {
+                        first = Some(counts.digits.clone());
+                    }
+                    Ok(counts.digits)
+                })?;
             let value = |bits: u64| map(float.value(bits));
             found.quantiles = Some(ranks.interpolate(|rank| bits.get(rank).map(|b| value(*b))));
         }

@@ -13,10 +13,13 @@ mod options;
 pub(crate) mod oracle;
 mod order_statistics;
 mod slice;
+mod standardized;
+#[cfg(test)]
+mod tests;
 mod total;
 
 pub use analyse::analyse;
 pub use entry::{Entry, Histogram, Quantiles, Skipped, Statistics, Summary};
 pub use moments::Moments;
-pub(crate) use moments::exp2;
+pub(crate) use moments::{Standard, exp2};
 pub use options::{Grouping, Options, Transform};

@@ -36,6 +36,21 @@ pub struct Moments {
     pub exponent: i32,
 }
 
+/// The map from weights to (x − mean)/σ, in units that keep σ inside f64.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standard {
+    unit: f64,
+    mean: f64,
+    sigma: f64,
+}
+
+impl Standard {
+    /// Never falls as `x` rises.
+    pub(crate) fn place(self, x: f64) -> f64 {
+        (x / self.unit - self.mean) / self.sigma
+    }
+}
+
 impl Default for Moments {
     fn default() -> Self {
         Self {
@@ -129,12 +144,8 @@ impl Moments {
         if group.finite > 0 {
             group.share_exponent(&mut whole);
         }
-        let sigma = (whole.m2 / whole.finite as f64).sqrt();
-        if !(sigma > 0.0) || whole.min == whole.max {
-            return None;
-        }
-        let unit = exp2(whole.exponent);
-        let place = |x: f64| (x / unit - whole.mean) / sigma;
+        let standard = whole.standard()?;
+        let (sigma, place) = (standard.sigma, |x| standard.place(x));
         Some(Self {
             mean: (group.mean - whole.mean) / sigma,
             m2: group.m2 / sigma / sigma,
@@ -146,6 +157,13 @@ impl Moments {
             exponent: 0,
             ..group
         })
+    }
+
+    /// What standardises the values of this tensor; `None` where σ is zero or undefined.
+    pub(crate) fn standard(&self) -> Option<Standard> {
+        let sigma = (self.m2 / self.finite as f64).sqrt();
+        let known = sigma > 0.0 && self.min < self.max;
+        known.then(|| Standard { unit: exp2(self.exponent), mean: self.mean, sigma })
     }
 
     /// Σx² in units of 2^(2·`exponent`).

@@ -62,12 +62,14 @@ struct Narrowed {
 
 /// The bits of the order statistics of `ranks` (ascending) among the finite weights in `space`, or of their
 /// magnitudes without the `zeros`. `counts(level, prefixes)` gives a table of digits for each prefix, one after the
-/// other: a read of the weights for each level of 16 bits that is not known yet.
+/// other: a read of the weights for each level of 16 bits that is not known yet, and for every `at_once` prefixes (twice
+/// as many magnitudes' prefixes), since tables take memory.
 pub(crate) fn order_statistics(
     space: Float,
     magnitude: bool,
     zeros: u64,
     ranks: &[u64],
+    at_once: usize,
     mut counts: impl FnMut(u32, &[u64]) -> Result<Vec<u64>>,
 ) -> Result<Vec<u64>> {
     let digit_bits = space.bits().min(16);
@@ -92,40 +94,65 @@ pub(crate) fn order_statistics(
         }
     }
     for level in 1..space.bits().div_ceil(16) {
-        let sign = 1u64 << (level * 16 - 1);
-        let mut prefixes: Vec<u64> = found
-            .iter()
-            .flat_map(|f| {
-                let raw = f.prefix | if f.negative { sign } else { 0 };
-                [raw, if magnitude { raw | sign } else { raw }]
-            })
-            .collect();
-        prefixes.sort_unstable();
-        prefixes.dedup();
-        let tables = counts(level, &prefixes)?;
-        let table = |raw: u64| {
-            let start = prefixes.partition_point(|p| *p < raw) * DIGIT_VALUES;
-            &tables[start..start + DIGIT_VALUES]
-        };
-        for f in &mut found {
-            let one = table(f.prefix | if f.negative { sign } else { 0 });
-            let other = magnitude.then(|| table(f.prefix | sign));
-            let count = |digit: usize| {
-                let zeros = if magnitude && f.prefix == 0 && digit == 0 { zeros } else { 0 };
-                (one[digit] + other.map_or(0, |t| t[digit])).saturating_sub(zeros)
-            };
-            let mut rank = f.rank;
-            for step in 0..DIGIT_VALUES {
-                let digit = if f.negative { DIGIT_VALUES - 1 - step } else { step };
-                if rank < count(digit) || step == DIGIT_VALUES - 1 {
-                    (f.rank, f.prefix) = (rank, f.prefix << 16 | digit as u64);
-                    break;
-                }
-                rank -= count(digit);
-            }
+        // Ranks ascend, so that those of one prefix are neighbours.
+        let mut rest = &mut found[..];
+        while !rest.is_empty() {
+            let mut distinct = 0;
+            let mut last = None;
+            let end = rest.iter().position(|f| {
+                let this = (f.negative, f.prefix);
+                distinct += usize::from(last.replace(this) != Some(this));
+                distinct > at_once.max(1)
+            });
+            let (these, after) = rest.split_at_mut(end.unwrap_or(rest.len()));
+            narrow(these, level, magnitude, zeros, &mut counts)?;
+            rest = after;
         }
     }
     Ok(found.iter().map(|f| f.prefix | if f.negative { space.sign() } else { 0 }).collect())
+}
+
+/// Narrows `found` down by the 16 bits of `level`.
+fn narrow(
+    found: &mut [Narrowed],
+    level: u32,
+    magnitude: bool,
+    zeros: u64,
+    counts: &mut impl FnMut(u32, &[u64]) -> Result<Vec<u64>>,
+) -> Result<()> {
+    let sign = 1u64 << (level * 16 - 1);
+    let mut prefixes: Vec<u64> = found
+        .iter()
+        .flat_map(|f| {
+            let raw = f.prefix | if f.negative { sign } else { 0 };
+            [raw, if magnitude { raw | sign } else { raw }]
+        })
+        .collect();
+    prefixes.sort_unstable();
+    prefixes.dedup();
+    let tables = counts(level, &prefixes)?;
+    let table = |raw: u64| {
+        let start = prefixes.partition_point(|p| *p < raw) * DIGIT_VALUES;
+        &tables[start..start + DIGIT_VALUES]
+    };
+    for f in found {
+        let one = table(f.prefix | if f.negative { sign } else { 0 });
+        let other = magnitude.then(|| table(f.prefix | sign));
+        let count = |digit: usize| {
+            let zeros = if magnitude && f.prefix == 0 && digit == 0 { zeros } else { 0 };
+            (one[digit] + other.map_or(0, |t| t[digit])).saturating_sub(zeros)
+        };
+        let mut rank = f.rank;
+        for step in 0..DIGIT_VALUES {
+            let digit = if f.negative { DIGIT_VALUES - 1 - step } else { step };
+            if rank < count(digit) || step == DIGIT_VALUES - 1 {
+                (f.rank, f.prefix) = (rank, f.prefix << 16 | digit as u64);
+                break;
+            }
+            rank -= count(digit);
+        }
+    }
+    Ok(())
 }
 
 /// Ascending ranks met by ascending counts.
@@ -164,6 +191,7 @@ mod tests {
             ],
             magnitude: bool,
             at in prop::collection::vec(0.0..=1.0f64, 1..5),
+            at_once in 1..5usize,
         ) {
             let bytes: &[u8] = bytemuck::cast_slice(&words);
             for float in Float::ALL {
@@ -179,7 +207,8 @@ mod tests {
                 values.sort_by(f64::total_cmp);
                 if values.is_empty() { continue }
                 let ranks = Ranks::new(&at, values.len() as u64);
-                let found = order_statistics(float, magnitude, zeros, &ranks.distinct, |level, prefixes| {
+                let found = order_statistics(float, magnitude, zeros, &ranks.distinct, at_once, |level, prefixes| {
+                    assert!(prefixes.len() <= at_once * if magnitude { 2 } else { 1 });
                     let mut counts = vec![0; prefixes.len() * DIGIT_VALUES];
                     count_digits(float, bytes, &Digits { level, prefixes, widen: false }, &mut counts);
                     Ok(counts)

@@ -6,9 +6,10 @@
 use super::analyse::Analysis;
 use super::distribution::{Map, Question, fill_undefined};
 use super::entry::Statistics;
-use super::fold::statistics;
+use super::fold::{Total, statistics};
 use super::histogram::thresholds;
 use super::order_statistics::order_statistics;
+use super::standardized::Standardized;
 use super::{Histogram, Moments, Transform};
 use crate::kernels::bit_histogram::Digit;
 use crate::scan::{Compute, Counts, DIGIT_VALUES, Digits, Request, Resident, Source, Thresholds};
@@ -51,10 +52,13 @@ impl<'a> TotalCounts<'a> {
     }
 
     /// The statistics of everything, given its moments. `resident` holds all tensors, or none.
-    pub(crate) fn statistics(&self, moments: &Moments, resident: Option<&Resident>) -> Result<Statistics> {
-        let options = self.analysis.options;
+    pub(crate) fn statistics(&self, total: &Total, resident: Option<&Resident>) -> Result<Statistics> {
+        let (options, moments) = (self.analysis.options, &total.moments);
         let mut found = statistics(moments, moments, Transform::None);
-        if options.transform != Transform::Standardize {
+        if options.transform == Transform::Standardize {
+            Standardized { analysis: self.analysis, standards: &total.standards, resident }
+                .fill(moments, &mut found)?;
+        } else {
             self.fill(moments, resident, &mut found)?;
         }
         fill_undefined(options, &mut found);
@@ -69,11 +73,12 @@ impl<'a> TotalCounts<'a> {
         let mut in_bins = question.edges.as_ref().map(|edges| self.counted_bins(edges, map));
         let mut binned = false;
         if let Some(ranks) = &question.ranks {
-            let bits = order_statistics(space, map.magnitude, moments.zeros, &ranks.distinct, |level, prefixes| {
+            let (zeros, at_once) = (moments.zeros, self.analysis.prefixes_at_once());
+            let bits = order_statistics(space, map.magnitude, zeros, &ranks.distinct, at_once, |level, prefixes| {
                 let digits = Digits { level, prefixes, widen: self.widen };
                 let mut counts = self.counted_digits(space, &digits);
                 if level > 0 {
-                    let edges = question.edges.as_deref().filter(|_| level == 1);
+                    let edges = question.edges.as_deref().filter(|_| level == 1 && !binned);
                     self.wide(resident, Some(digits), edges, map, &mut counts, in_bins.as_deref_mut())?;
                     binned |= edges.is_some();
                 }

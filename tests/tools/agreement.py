@@ -3,15 +3,18 @@
     python tests/tools/agreement.py --secateur target/release/secateur [--engine cpu|gpu] [MODEL | FOLDER ...]
 
 A folder stands for every .safetensors file below it (default: examples/data). For each file and each grouping
-(tensor, output, input) every entry is compared with tests/data/oracle.py: the moments, l1 and l2 within --tol (1e-6 on
-the CPU, 3e-6 on a GPU), counts, extremes, quantiles and histograms exactly. Prints the largest error of each model
-and exits with 1 where one is beyond the tolerance or something exact differs.
+(tensor, output, input, block:16) and each transform (none, log, standardize) every entry is compared with
+tests/data/oracle.py: the moments, l1 and l2 within --tol (1e-6 on the CPU, 3e-6 on a GPU), counts, extremes, quantiles
+and histograms exactly, or as tests/data/README.md says of transformed values. --by and --transform limit what is
+tried. Prints the largest error of each model and exits with 1 where one is beyond the tolerance or something exact
+differs.
 
 Errors are relative to: mean, max(|mean|, σ); variance, l1 and l2, themselves; skewness, max(1, mean |z|³);
 kurtosis, mean z⁴.
 """
 
 import argparse
+import itertools
 import json
 import math
 import subprocess
@@ -24,10 +27,14 @@ sys.path.insert(0, str(ROOT / "tests/data"))
 import oracle  # noqa: E402
 
 TOLERANCE = {"cpu": 1e-6, "gpu": 3e-6}
-GROUPINGS = ("tensor", "output", "input")
+GROUPINGS = ("tensor", "output", "input", "block:16")
+TRANSFORMS = ("none", "log", "standardize")
 QUANTILES, BINS = (0, 0.01, 0.5, 0.99, 1), 8
-EXACT = ("count", "nan", "inf", "zeros", "min", "max", "abs_max", "quantiles", "histogram")
+COUNTED = ("count", "nan", "inf", "zeros")
+VALUED = ("min", "max", "abs_max", "quantiles", "histogram")
+EPSILON = sys.float_info.epsilon
 SCALES = {
+    # A variance beyond f64 is null: σ is at most the largest magnitude.
     "mean": lambda e: max(abs(e["mean"]), e["abs_max"] if e["variance"] is None else math.sqrt(e["variance"])),
     "variance": lambda e: e["variance"],
     "skewness": lambda e: max(1, e["mean_abs_z3"]),
@@ -37,7 +44,36 @@ SCALES = {
 }
 
 
-def errors(found, expected):
+def offsets(model):
+    """|mean|/σ of each tensor where that is more than 1: its standardised values lose as much."""
+    ratios = {}
+    for entry in oracle.stats(model, "tensor", "none")["tensors"]:
+        defined = entry["mean"] is not None and entry["variance"]
+        ratios[entry["name"]] = max(1, abs(entry["mean"]) / math.sqrt(entry["variance"])) if defined else 1
+    return ratios
+
+
+def values_differ(field, ours, theirs, allowed):
+    """Whether extremes, quantiles or histograms differ by more than `allowed`, a function of a value."""
+    if ours == theirs:
+        return False
+    if ours is None or theirs is None:
+        return True
+    if field == "quantiles":
+        return ours.keys() != theirs.keys() or any(values_differ("", ours[p], theirs[p], allowed) for p in theirs)
+    if field == "histogram":
+        if len(ours["edges"]) != len(theirs["edges"]) or sum(ours["counts"]) != sum(theirs["counts"]):
+            return True
+        slack = max(map(allowed, theirs["edges"]))
+        moved = sum(abs(a - b) for a, b in zip(ours["counts"], theirs["counts"]))
+        # Transformed values at an edge may fall on its other side, equal weights all together.
+        most = 0 if slack == 0 else 4 + sum(theirs["counts"]) // 10
+        one_value = all(sum(count > 0 for count in each["counts"]) == 1 for each in (ours, theirs))
+        return any(abs(a - b) > slack for a, b in zip(ours["edges"], theirs["edges"])) or moved > most and not one_value
+    return abs(ours - theirs) > allowed(theirs)
+
+
+def errors(found, expected, offset):
     """Relative error of each float of an entry: inf where only one side is defined, absent where both are null."""
     result = {}
     for field, scale in SCALES.items():
@@ -48,12 +84,12 @@ def errors(found, expected):
         elif ours == theirs:
             result[field] = 0.0
         else:
-            size = scale(expected)
+            size = max(scale(expected), offset) if field == "mean" and offset else scale(expected)
             result[field] = abs(ours - theirs) / size if size else math.inf
     return result
 
 
-def compare(found, expected, tol):
+def compare(found, expected, tol, ratios):
     """Largest error by field over every entry and the total, and a line for each thing that is wrong."""
     worst, wrong = dict.fromkeys(SCALES, 0.0), []
 
@@ -71,20 +107,30 @@ def compare(found, expected, tol):
 
     pairs = [(f"{e['name']!r} group {e['group']}", f, e) for f, e in zip(found["tensors"], expected["tensors"])]
     for label, f, e in [*pairs, ("total", found["total"], expected["total"])]:
-        for field in EXACT:
-            if label == "total" and field not in f:  # quantiles and histograms of a whole model are not promised
-                continue
-            if f.get(field, "absent") != e[field]:
+        offset = 0
+        if expected["transform"] == "standardize":
+            offset = min(1000, max(ratios.values())) if label == "total" else ratios[e["name"]]
+        allowed = {
+            "none": lambda value: 0,
+            # What is interpolated has the error of the values it is between.
+            "log": lambda value: 8 * EPSILON * max(1, e["abs_max"] or 0),
+            "standardize": lambda value: tol * (offset + abs(value)),
+        }[expected["transform"]]
+        for field in COUNTED:
+            if f[field] != e[field]:
+                wrong.append(f"{label}: {field} is {f[field]}, expected {e[field]}")
+        for field in VALUED:
+            if field not in f or values_differ(field, f[field], e[field], allowed):
                 wrong.append(f"{label}: {field} is {f.get(field, 'absent')}, expected {e[field]}")
-        for field, error in errors(f, e).items():
+        for field, error in errors(f, e, offset).items():
             worst[field] = max(worst[field], error)
             if not error <= tol:
                 wrong.append(f"{label}: {field} is {f.get(field)}, expected {e[field]}, error {error:.1e}")
     return worst, wrong
 
 
-def run(secateur, engine, model, by):
-    command = [secateur, "stats", str(model), "--by", by, "--engine", engine, "--format", "json",
+def run(secateur, engine, model, by, transform):
+    command = [secateur, "stats", str(model), "--by", by, "--transform", transform, "--engine", engine, "--format", "json",
                "--quantiles", ",".join(map(str, QUANTILES)), "--histogram", str(BINS)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -95,16 +141,17 @@ def run(secateur, engine, model, by):
 def check(args, model):
     """One line a grouping; the largest errors, and whether all is well."""
     overall, good = dict.fromkeys(SCALES, 0.0), True
-    for by in GROUPINGS:
+    ratios = offsets(model)
+    for by, transform in itertools.product(args.by or GROUPINGS, args.transform or TRANSFORMS):
         start = time.perf_counter()
-        found, failure = run(args.secateur, args.engine, model, by)
+        found, failure = run(args.secateur, args.engine, model, by, transform)
         seconds = time.perf_counter() - start
         worst, wrong = dict.fromkeys(SCALES, 0.0), [failure]
         if found:
-            worst, wrong = compare(found, oracle.stats(model, by, "none", QUANTILES, BINS), args.tol)
+            worst, wrong = compare(found, oracle.stats(model, by, transform, QUANTILES, BINS), args.tol, ratios)
             if found["engine"]["kind"] != args.engine:
                 wrong.append(f"ran on {found['engine']['kind']}, not on {args.engine}")
-        print(f"{model.name[:34]:34} {by:7}", line(worst), f"{seconds:6.2f} s", "ok" if not wrong else f"{len(wrong)} WRONG")
+        print(f"{model.name[:34]:34} {by:8} {transform:11}", line(worst), f"{seconds:6.2f} s", "ok" if not wrong else f"{len(wrong)} WRONG")
         for text in wrong[: args.show]:
             print("   ", text)
         overall = {field: max(overall[field], worst[field]) for field in SCALES}
@@ -121,6 +168,8 @@ def main():
     parser.add_argument("models", nargs="*", type=Path, default=[ROOT / "examples/data"])
     parser.add_argument("--secateur", default=str(ROOT / "target/release/secateur"))
     parser.add_argument("--engine", choices=TOLERANCE, default="cpu")
+    parser.add_argument("--by", action="append", help="only this grouping (repeatable)")
+    parser.add_argument("--transform", action="append", choices=TRANSFORMS, help="only this transform (repeatable)")
     parser.add_argument("--tol", type=float, help="instead of the engine's tolerance")
     parser.add_argument("--show", type=int, default=5, help="how many differences of a run to print")
     args = parser.parse_args()
@@ -129,10 +178,10 @@ def main():
     files = [file for path in args.models for file in (sorted(path.rglob("*.safetensors")) if path.is_dir() else [path])]
     if not files:
         sys.exit("no .safetensors file found")
-    print(f"{'model':34} {'by':7}", " ".join(f"{field:>9}" for field in SCALES))
+    print(f"{'model':34} {'by':8} {'transform':11}", " ".join(f"{field:>9}" for field in SCALES))
     results = [check(args, file) for file in files]
     overall = {field: max(worst[field] for worst, _ in results) for field in SCALES}
-    print(f"{'largest':34} {'':7}", line(overall), f"tolerance {args.tol:.0e}, {len(files)} files")
+    print(f"{'largest':34} {'':20}", line(overall), f"tolerance {args.tol:.0e}, {len(files)} files")
     sys.exit(0 if all(good for _, good in results) else 1)
 
 

@@ -354,7 +354,7 @@ fn powers_f64(block: &[f64], pilot: f64) -> [f64; 5] {
     dispatch!(Level::new(), simd => powers(simd, block, pilot))
 }
 
-/// ln of positive finite values, to 14 digits: 2 atanh((m − 1)/(m + 1)) of the mantissa m in [√½, √2), by its series.
+/// ln of positive finite values, to a few units in the last place: 2 atanh((m − 1)/(m + 1)) of the mantissa m in [√½, √2), by its series.
 /// NaN and inf are passed on.
 pub(crate) fn ln(values: &mut [f64]) {
     dispatch!(Level::new(), _ => ln_each(values))
@@ -373,10 +373,10 @@ fn ln_each(values: &mut [f64]) {
         let m = f64::from_bits(bits.wrapping_sub(offset & 0xfff0_0000_0000_0000));
         let s = (m - 1.0) / (m + 1.0);
         let t = s * s;
+        let tail = 1.0 / 15.0 + t * (1.0 / 17.0 + t * (1.0 / 19.0));
         let series = 1.0
             + t * (1.0 / 3.0
-                + t * (1.0 / 5.0
-                    + t * (1.0 / 7.0 + t * (1.0 / 9.0 + t * (1.0 / 11.0 + t * (1.0 / 13.0 + t * (1.0 / 15.0)))))));
+                + t * (1.0 / 5.0 + t * (1.0 / 7.0 + t * (1.0 / 9.0 + t * (1.0 / 11.0 + t * (1.0 / 13.0 + t * tail))))));
         let logarithm = (e - lift) * std::f64::consts::LN_2 + 2.0 * s * series;
         *x = if *x < f64::INFINITY { logarithm } else { *x };
     }
@@ -393,7 +393,8 @@ fn tree_sum<T: Copy + std::ops::Add<Output = T>, const N: usize>(mut lanes: [T; 
     lanes[0]
 }
 
-/// The moments of each column of a tile of `cols` columns, row by row, added to what `sink` does with them in order.
+/// The moments of each column of a tile of `cols` columns, row by row, added to what `sink` does with them in order. A
+/// column's moments do not depend on the columns beside it: a tensor may be cut anywhere.
 pub(crate) fn column_moments_f32(tile: &[f32], cols: usize, mut sink: impl FnMut(Moments)) {
     let rows = tile.len() / cols;
     let mut column = Vec::new();
@@ -403,9 +404,15 @@ pub(crate) fn column_moments_f32(tile: &[f32], cols: usize, mut sink: impl FnMut
         moments_f32(column)
     };
     let whole = cols / LANES * LANES;
-    for first in (0..whole).step_by(LANES) {
-        let sums = dispatch!(Level::new(), simd => eight_columns(simd, tile, cols, first));
-        for (lane, regular) in sums.regular.into_iter().enumerate() {
+    let mut last = Vec::new();
+    if whole < cols {
+        let padding = [0.0; LANES];
+        last.extend(tile.chunks_exact(cols).flat_map(|row| row[whole..].iter().chain(&padding).take(LANES)).copied());
+    }
+    for first in (0..cols).step_by(LANES) {
+        let (from, width, at) = if first < whole { (tile, cols, first) } else { (&last[..], LANES, 0) };
+        let sums = dispatch!(Level::new(), simd => eight_columns(simd, from, width, at));
+        for (lane, regular) in sums.regular.into_iter().enumerate().take(cols - first) {
             if !regular {
                 sink(gathered(first + lane, &mut column));
                 continue;
@@ -422,9 +429,6 @@ pub(crate) fn column_moments_f32(tile: &[f32], cols: usize, mut sink: impl FnMut
             let powers = std::array::from_fn(|k| sums.powers[k][lane]);
             sink(from_power_sums(found, sums.pilot[lane].into(), powers, 1.0 / f64::from(sums.scale[lane])));
         }
-    }
-    for first in whole..cols {
-        sink(gathered(first, &mut column));
     }
 }
 
