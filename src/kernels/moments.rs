@@ -1,15 +1,20 @@
 //! The four moments and their companions of runs of weights that lie side by side.
 
+mod columns;
+mod logarithm;
 mod twin;
 
-pub(crate) use twin::*;
+pub(crate) use columns::column_moments_f32;
+pub(crate) use logarithm::{ln_of, log_moments};
+pub(crate) use twin::{BLOCK, moments_f32, moments_f64, weighted_moments};
 
 #[cfg(feature = "gpu")]
 pub(crate) use on_gpu::*;
 
 #[cfg(feature = "gpu")]
 mod on_gpu {
-    use super::twin::{from_power_sums, ln_of};
+    use super::ln_of;
+    use super::twin::from_power_sums;
     use crate::Float;
     use crate::gpu::{GpuEngine, Kernel, format_constant};
     use crate::scan::Values;

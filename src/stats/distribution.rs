@@ -7,13 +7,15 @@
 use super::analyse::Analysis;
 use super::entry::{Quantiles, Statistics};
 use super::fold::{EntrySink, Groups, Total, entry, statistics};
-use super::histogram::{edges, thresholds};
+use super::histogram::edges;
 use super::large::Large;
 use super::layout::{Layout, Region};
 use super::order_statistics::Ranks;
+use super::small::Small;
 use super::total::TotalCounts;
-use super::{Histogram, Moments, Options, Standard, Transform};
-use crate::scan::{Compute, Counts, Digits, GroupRequest, Piece, Request, Resident, Source};
+use super::units::{Unit, Units};
+use super::{Moments, Options, Standard, Transform};
+use crate::scan::{Counts, Digits, Piece, Request, Resident, Source};
 use crate::{Float, Result};
 
 /// The upper 16 bits.
@@ -87,7 +89,7 @@ impl<'a> Distributions<'a> {
         let mut total = Total::default();
         let mut counts = TotalCounts::new(self.analysis);
         let mut resident = None;
-        let mut units = Units { of: self, tensor: 0, rest: None }.peekable();
+        let mut units = Units::new(self).peekable();
         let mut tensor = TensorSoFar::default();
         let mut only = true;
         while let Some(unit) = units.next() {
@@ -100,12 +102,12 @@ impl<'a> Distributions<'a> {
     }
 
     /// Host bytes that a region's weights and answers take.
-    fn cost(&self, float: Float, layout: &Layout, region: Region) -> u64 {
+    pub(super) fn cost(&self, float: Float, layout: &Layout, region: Region) -> u64 {
         let (_, groups) = layout.groups_of(region);
         (region.elements() * float.bytes() as u64).saturating_add(groups.saturating_mul(self.group_cost()))
     }
 
-    fn group_cost(&self) -> u64 {
+    pub(super) fn group_cost(&self) -> u64 {
         let options = self.analysis.options;
         256 + 96 * options.quantiles.len() as u64 + 40 * options.histogram.unwrap_or(0) as u64
     }
@@ -206,10 +208,10 @@ impl<'a> Distributions<'a> {
 }
 
 /// A region of whole groups and what is asked of each.
-struct Asked<'a> {
-    whole: Piece,
-    map: Map,
-    groups: Vec<(u64, &'a Moments, Question, Statistics)>,
+pub(super) struct Asked<'a> {
+    pub(super) whole: Piece,
+    pub(super) map: Map,
+    pub(super) groups: Vec<(u64, &'a Moments, Question, Statistics)>,
 }
 
 impl<'a> Asked<'a> {
@@ -223,7 +225,7 @@ impl<'a> Asked<'a> {
     }
 
     /// The region in pieces of whole groups.
-    fn pieces(&self) -> impl Iterator<Item = Piece> + use<> {
+    pub(super) fn pieces(&self) -> impl Iterator<Item = Piece> + use<> {
         let whole = self.whole;
         let regions = whole.layout.whole_groups(whole.region, GROUP_PIECE.max(whole.layout.largest_group()));
         regions.map(move |region| Piece { region, ..whole })
@@ -254,128 +256,5 @@ impl TensorSoFar {
     fn ends_with(&self, whole: &Piece) -> bool {
         let Region { row, rows, col, cols } = whole.region;
         row + rows >= whole.layout.rows && col + cols >= whole.layout.cols
-    }
-}
-
-/// Regions that are answered together.
-struct Unit {
-    wholes: Vec<Piece>,
-    /// Whether it is a single group that does not fit in memory.
-    streamed: bool,
-}
-
-struct Units<'a> {
-    of: &'a Distributions<'a>,
-    tensor: usize,
-    /// The regions still to come of a tensor that does not fit in memory.
-    rest: Option<Box<dyn Iterator<Item = Piece> + 'a>>,
-}
-
-impl Iterator for Units<'_> {
-    type Item = Unit;
-
-    fn next(&mut self) -> Option<Unit> {
-        let analysis = self.of.analysis;
-        let budget = analysis.options.memory_bytes / 2;
-        if let Some(whole) = self.rest.as_mut().and_then(Iterator::next) {
-            let single = whole.layout.groups_of(whole.region).1 == 1;
-            let streamed = single && whole.bytes() > budget;
-            return Some(Unit { wholes: vec![whole], streamed });
-        }
-        self.rest = None;
-        let (mut wholes, mut used): (Vec<Piece>, u64) = (Vec::new(), 0);
-        while self.tensor < analysis.tensors.len() {
-            let (float, layout) = (analysis.float(self.tensor), analysis.layout(self.tensor));
-            let whole = Piece { tensor: self.tensor, float, layout, region: layout.all() };
-            let cost = self.of.cost(float, &layout, whole.region);
-            if used.saturating_add(cost) > budget && !wholes.is_empty() {
-                break;
-            }
-            self.tensor += 1;
-            if cost > budget {
-                // On average, since the last block of a row may be short.
-                let group = (whole.region.elements() / layout.groups().max(1)).max(1);
-                let each = float.bytes() as u64 + self.of.group_cost().div_ceil(group);
-                let regions = layout.whole_groups(whole.region, budget / each);
-                self.rest = Some(Box::new(regions.map(move |region| Piece { region, ..whole })));
-                return self.next();
-            }
-            used += cost;
-            wholes.push(whole);
-        }
-        (!wholes.is_empty()).then_some(Unit { wholes, streamed: false })
-    }
-}
-
-/// Questions about groups of one format that an engine answers many of at once, whatever their tensors.
-struct Small {
-    ranks: Vec<u64>,
-    ranks_each: usize,
-    thresholds: Vec<u64>,
-    thresholds_each: Option<usize>,
-    magnitude: bool,
-    memory_bytes: u64,
-}
-
-impl Small {
-    fn new(options: &Options, asked: &[&mut Asked]) -> Self {
-        let ranks_each = 2 * options.quantiles.len();
-        let thresholds_each = options.histogram.map(|bins| bins - 1);
-        let groups = asked.iter().map(|a| a.groups.len()).sum::<usize>();
-        let mut small = Self {
-            ranks: Vec::with_capacity(groups * ranks_each),
-            ranks_each,
-            thresholds: Vec::with_capacity(groups * thresholds_each.unwrap_or(0)),
-            thresholds_each,
-            magnitude: options.transform == Transform::Log,
-            memory_bytes: options.memory_bytes,
-        };
-        for (asked, question) in asked.iter().flat_map(|a| a.groups.iter().map(move |g| (a, &g.2))) {
-            // As many for every group: the last is repeated.
-            let distinct = question.ranks.as_ref().map_or(&[][..], |r| &r.distinct);
-            let last = distinct.last().copied().unwrap_or(0);
-            small.ranks.extend(distinct.iter().copied().chain(std::iter::repeat(last)).take(ranks_each));
-            let filled = small.thresholds.len() + thresholds_each.unwrap_or(0);
-            small.thresholds.extend(question.edges.as_ref().map_or_else(Vec::new, |edges| {
-                thresholds(asked.whole.float, small.magnitude, edges, |x| asked.map.apply(x))
-            }));
-            small.thresholds.resize(filled, u64::MAX);
-        }
-        small
-    }
-
-    fn answer(&self, compute: &dyn Compute, source: &dyn Source, asked: &mut [&mut Asked]) -> Result<()> {
-        let pieces: Vec<Piece> = asked.iter().flat_map(|a| a.pieces()).collect();
-        if pieces.is_empty() {
-            return Ok(());
-        }
-        let answer = compute.groups(
-            source,
-            &pieces,
-            &GroupRequest {
-                ranks: &self.ranks,
-                ranks_each: self.ranks_each,
-                thresholds: &self.thresholds,
-                thresholds_each: self.thresholds_each,
-                magnitude: self.magnitude,
-                memory_bytes: self.memory_bytes,
-            },
-        )?;
-        let groups = asked.iter_mut().flat_map(|a| {
-            let (float, map) = (a.whole.float, a.map);
-            a.groups.iter_mut().map(move |(_, _, question, found)| (float, map, question, found))
-        });
-        for (i, (float, map, question, found)) in groups.enumerate() {
-            if let Some(ranks) = &question.ranks {
-                let keys = answer.keys.get(i * self.ranks_each..).unwrap_or_default();
-                let value = |rank: usize| keys.get(rank).map(|key| map.apply(float.key_value(*key, map.magnitude)));
-                found.quantiles = Some(ranks.interpolate(value));
-            }
-            if let (Some(edges), Some(each)) = (&question.edges, self.thresholds_each) {
-                let counts = answer.bins.get(i * (each + 1)..(i + 1) * (each + 1)).unwrap_or_default().to_vec();
-                found.histogram = Some(Some(Histogram { edges: edges.clone(), counts }));
-            }
-        }
-        Ok(())
     }
 }

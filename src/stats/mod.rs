@@ -13,10 +13,12 @@ mod options;
 pub(crate) mod oracle;
 mod order_statistics;
 mod slice;
+mod small;
 mod standardized;
 #[cfg(test)]
 mod tests;
 mod total;
+mod units;
 
 pub use analyse::analyse;
 pub use entry::{Entry, Histogram, Quantiles, Skipped, Statistics, Summary};

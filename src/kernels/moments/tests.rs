@@ -1,3 +1,4 @@
+use super::logarithm::ln;
 use super::*;
 use crate::stats::{Moments, exp2, oracle};
 use proptest::prelude::*;

@@ -11,12 +11,12 @@ use crate::stats::{Moments, exp2};
 
 /// Elements of a block.
 pub(crate) const BLOCK: usize = 4096;
-const LANES: usize = 8;
-const CHAIN: usize = 64;
+pub(super) const LANES: usize = 8;
+pub(super) const CHAIN: usize = 64;
 /// Runs up to this length are summed in f64, one element after the other.
 const SHORT: usize = 24;
 /// Magnitudes whose fourth powers, 4,096 times, stay far inside f32; others are summed in f64.
-const F32_RANGE: std::ops::Range<f32> = 7.888_609e-31..1.267_650_6e30; // 2^-100 .. 2^100
+pub(super) const F32_RANGE: std::ops::Range<f32> = 7.888_609e-31..1.267_650_6e30; // 2^-100 .. 2^100
 /// Likewise for f64; others get a unit of their own.
 const F64_RANGE: std::ops::Range<f64> = 6.223_015_277_861_142e-61..1.606_938_044_258_990_3e60; // 2^-200 .. 2^200
 
@@ -28,22 +28,6 @@ pub(crate) fn moments_f32(values: &[f32]) -> Moments {
 /// The moments of `values`.
 pub(crate) fn moments_f64(values: &[f64]) -> Moments {
     fold(values, block_f64)
-}
-
-/// The moments of ln|x| over the non-zero `values`; `zeros` counts those left out.
-pub(crate) fn log_moments<T: Copy + Into<f64>>(values: &[T]) -> Moments {
-    fold(values, |block| {
-        let mut logs = [0.0; BLOCK];
-        let mut kept = 0;
-        for &x in block {
-            logs[kept] = x.into().abs();
-            kept += usize::from(logs[kept] != 0.0);
-        }
-        ln(&mut logs[..kept]);
-        let zeros = (block.len() - kept) as u64;
-        let of_logs = block_f64(&logs[..kept]);
-        Moments { count: block.len() as u64, zeros, ..of_logs }
-    })
 }
 
 /// The moments of the value `values[i]` occurring `counts[i]` times.
@@ -77,7 +61,7 @@ pub(crate) fn weighted_moments(values: &[f64], counts: &[u64]) -> Moments {
     m
 }
 
-fn fold<T>(values: &[T], block: impl Fn(&[T]) -> Moments) -> Moments {
+pub(super) fn fold<T>(values: &[T], block: impl Fn(&[T]) -> Moments) -> Moments {
     let mut total = Moments::default();
     for part in values.chunks(BLOCK) {
         total.combine(&block(part));
@@ -125,7 +109,7 @@ fn block_f32(block: &[f32]) -> Moments {
     from_power_sums(found, f64::from(pilot), sums, exp2(exponent))
 }
 
-fn block_f64(block: &[f64]) -> Moments {
+pub(super) fn block_f64(block: &[f64]) -> Moments {
     let survey = survey_f64(block);
     if !survey.sum.is_finite() && block.iter().any(|x| !x.is_finite()) {
         return without_non_finite(block);
@@ -237,7 +221,7 @@ fn survey_f64(block: &[f64]) -> Survey<f64> {
 
 /// Power sums of z = (x − pilot)·scale, and of |x|. Four vectors at a time meet in a tree first: small terms beside a
 /// large one would otherwise all be rounded the same way.
-struct PowerSums<V> {
+pub(super) struct PowerSums<V> {
     pilot: V,
     scale: V,
     s1: V,
@@ -249,7 +233,7 @@ struct PowerSums<V> {
 
 impl<V> PowerSums<V> {
     #[inline(always)]
-    fn new<S: Simd>(pilot: V, scale: V) -> Self
+    pub(super) fn new<S: Simd>(pilot: V, scale: V) -> Self
     where
         V: SimdFloat<S>,
     {
@@ -258,7 +242,7 @@ impl<V> PowerSums<V> {
     }
 
     #[inline(always)]
-    fn add<S: Simd>(&mut self, x: V)
+    pub(super) fn add<S: Simd>(&mut self, x: V)
     where
         V: SimdFloat<S>,
     {
@@ -272,7 +256,7 @@ impl<V> PowerSums<V> {
     }
 
     #[inline(always)]
-    fn add4<S: Simd>(&mut self, x: [V; 4])
+    pub(super) fn add4<S: Simd>(&mut self, x: [V; 4])
     where
         V: SimdFloat<S>,
     {
@@ -288,7 +272,7 @@ impl<V> PowerSums<V> {
     }
 
     #[inline(always)]
-    fn sums(self) -> [V; 5] {
+    pub(super) fn sums(self) -> [V; 5] {
         [self.s1, self.s2, self.s3, self.s4, self.l1]
     }
 }
@@ -322,7 +306,7 @@ fn powers<S: Simd>(simd: S, block: &[f32], pilot: f32, scale: f32) -> [f64; 5] {
 }
 
 #[inline(always)]
-fn widen<S: Simd>(wide: &mut [f64x8<S>; 5], narrow: [f32x8<S>; 5]) {
+pub(super) fn widen<S: Simd>(wide: &mut [f64x8<S>; 5], narrow: [f32x8<S>; 5]) {
     for (wide, narrow) in wide.iter_mut().zip(narrow) {
         let (low, high) = narrow.widen();
         *wide += low.combine(high);
@@ -354,34 +338,6 @@ fn powers_f64(block: &[f64], pilot: f64) -> [f64; 5] {
     dispatch!(Level::new(), simd => powers(simd, block, pilot))
 }
 
-/// ln of positive finite values, to a few units in the last place: 2 atanh((m − 1)/(m + 1)) of the mantissa m in [√½, √2), by its series.
-/// NaN and inf are passed on.
-pub(crate) fn ln(values: &mut [f64]) {
-    dispatch!(Level::new(), _ => ln_each(values))
-}
-
-#[inline(always)]
-fn ln_each(values: &mut [f64]) {
-    for x in values {
-        // 1/m and m share a series: centre the mantissa on 1. Subnormals are lifted first.
-        let lift = if *x < f64::MIN_POSITIVE { 54.0 } else { 0.0 };
-        let lifted = *x * if lift > 0.0 { 18_014_398_509_481_984.0 } else { 1.0 };
-        let bits = lifted.to_bits();
-        let offset = bits.wrapping_sub(0x3fe6_a09e_667f_3bcd);
-        // An exponent of at most 11 bits, made a float by the bits of 2^52 without an integer conversion.
-        let e = f64::from_bits(((offset as i64 >> 52) + 4096) as u64 | 0x4330_0000_0000_0000) - 4_503_599_627_374_592.0;
-        let m = f64::from_bits(bits.wrapping_sub(offset & 0xfff0_0000_0000_0000));
-        let s = (m - 1.0) / (m + 1.0);
-        let t = s * s;
-        let tail = 1.0 / 15.0 + t * (1.0 / 17.0 + t * (1.0 / 19.0));
-        let series = 1.0
-            + t * (1.0 / 3.0
-                + t * (1.0 / 5.0 + t * (1.0 / 7.0 + t * (1.0 / 9.0 + t * (1.0 / 11.0 + t * (1.0 / 13.0 + t * tail))))));
-        let logarithm = (e - lift) * std::f64::consts::LN_2 + 2.0 * s * series;
-        *x = if *x < f64::INFINITY { logarithm } else { *x };
-    }
-}
-
 fn tree_sum<T: Copy + std::ops::Add<Output = T>, const N: usize>(mut lanes: [T; N]) -> T {
     let mut width = N / 2;
     while width > 0 {
@@ -391,106 +347,4 @@ fn tree_sum<T: Copy + std::ops::Add<Output = T>, const N: usize>(mut lanes: [T; 
         width /= 2;
     }
     lanes[0]
-}
-
-/// The moments of each column of a tile of `cols` columns, row by row, added to what `sink` does with them in order. A
-/// column's moments do not depend on the columns beside it: a tensor may be cut anywhere.
-pub(crate) fn column_moments_f32(tile: &[f32], cols: usize, mut sink: impl FnMut(Moments)) {
-    let rows = tile.len() / cols;
-    let mut column = Vec::new();
-    let gathered = |first: usize, column: &mut Vec<f32>| {
-        column.clear();
-        column.extend((0..rows).map(|row| tile[row * cols + first]));
-        moments_f32(column)
-    };
-    let whole = cols / LANES * LANES;
-    let mut last = Vec::new();
-    if whole < cols {
-        let padding = [0.0; LANES];
-        last.extend(tile.chunks_exact(cols).flat_map(|row| row[whole..].iter().chain(&padding).take(LANES)).copied());
-    }
-    for first in (0..cols).step_by(LANES) {
-        let (from, width, at) = if first < whole { (tile, cols, first) } else { (&last[..], LANES, 0) };
-        let sums = dispatch!(Level::new(), simd => eight_columns(simd, from, width, at));
-        for (lane, regular) in sums.regular.into_iter().enumerate().take(cols - first) {
-            if !regular {
-                sink(gathered(first + lane, &mut column));
-                continue;
-            }
-            let found = Moments {
-                count: rows as u64,
-                finite: rows as u64,
-                zeros: sums.zeros[lane],
-                min: sums.min[lane].into(),
-                max: sums.max[lane].into(),
-                l1: sums.powers[4][lane],
-                ..Moments::default()
-            };
-            let powers = std::array::from_fn(|k| sums.powers[k][lane]);
-            sink(from_power_sums(found, sums.pilot[lane].into(), powers, 1.0 / f64::from(sums.scale[lane])));
-        }
-    }
-}
-
-struct ColumnSums {
-    min: [f32; LANES],
-    max: [f32; LANES],
-    zeros: [u64; LANES],
-    pilot: [f32; LANES],
-    scale: [f32; LANES],
-    powers: [[f64; LANES]; 5],
-    /// Whether the sums of a lane can be relied on: all finite, not constant, magnitudes inside [`F32_RANGE`].
-    regular: [bool; LANES],
-}
-
-/// Eight neighbouring columns, a lane each.
-#[inline(always)]
-fn eight_columns<S: Simd>(simd: S, tile: &[f32], cols: usize, first: usize) -> ColumnSums {
-    let rows = tile.len() / cols;
-    let row = |r: usize| f32x8::from_slice(simd, &tile[r * cols + first..][..LANES]);
-    let (none, unit) = (f32x8::splat(simd, 0.0), f32x8::splat(simd, 1.0));
-    let mut min = f32x8::splat(simd, f32::INFINITY);
-    let mut max = -min;
-    let (mut sum, mut zeros) = (none, none);
-    for r in 0..rows {
-        let v = row(r);
-        min = min.min(v);
-        max = max.max(v);
-        sum += v;
-        zeros += v.simd_eq(none).select(unit, none);
-    }
-    let pilot = sum / f32x8::splat(simd, rows as f32);
-    let deviation: [f32; LANES] = (max - pilot).max(pilot - min).into();
-    // 2^-e of the deviation, by its exponent bits; garbage where a lane is irregular, and not used there.
-    let scale = deviation.map(|d| f32::from_bits(0x7f00_0000u32.wrapping_sub(d.to_bits() & 0x7f80_0000)));
-    let scales = f32x8::simd_from(simd, scale);
-    let mut wide = [f64x8::splat(simd, 0.0); 5];
-    for from in (0..rows).step_by(CHAIN / 2) {
-        let mut sums = PowerSums::new(pilot, scales);
-        let to = rows.min(from + CHAIN / 2);
-        let quads = from + (to - from) / 4 * 4;
-        for r in (from..quads).step_by(4) {
-            sums.add4([row(r), row(r + 1), row(r + 2), row(r + 3)]);
-        }
-        for r in quads..to {
-            sums.add(row(r));
-        }
-        widen(&mut wide, sums.sums());
-    }
-    let (min, max, sum, pilot): ([f32; LANES], [f32; LANES], [f32; LANES], [f32; LANES]) =
-        (min.into(), max.into(), sum.into(), pilot.into());
-    let zeros: [f32; LANES] = zeros.into();
-    let regular = std::array::from_fn(|i| {
-        let largest = max[i].abs().max(min[i].abs());
-        let in_range = largest < F32_RANGE.end && deviation[i] >= F32_RANGE.start;
-        sum[i].is_finite() && min[i] < max[i] && in_range
-    });
-    ColumnSums { min, max, zeros: zeros.map(|n| n as u64), pilot, scale, powers: wide.map(Into::into), regular }
-}
-
-/// ln of one value, by the series of [`ln`].
-pub(crate) fn ln_of(x: f64) -> f64 {
-    let mut one = [x];
-    ln_each(&mut one);
-    one[0]
 }
