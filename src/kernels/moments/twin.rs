@@ -80,9 +80,7 @@ struct Survey<T> {
 
 fn block_f32(block: &[f32]) -> Moments {
     if block.len() <= SHORT {
-        let mut wide = [0.0; SHORT];
-        wide.iter_mut().zip(block).for_each(|(w, x)| *w = f64::from(*x));
-        return block_f64(&wide[..block.len()]);
+        return short(block);
     }
     let survey = survey_f32(block);
     let n = block.len();
@@ -107,6 +105,38 @@ fn block_f32(block: &[f32]) -> Moments {
         ..Moments::default()
     };
     from_power_sums(found, f64::from(pilot), sums, exp2(exponent))
+}
+
+/// One element after the other, in f64, which holds the fourth power of any f32.
+fn short(block: &[f32]) -> Moments {
+    let mut m = Moments { count: block.len() as u64, ..Moments::default() };
+    let mut sum = 0.0;
+    for x in block.iter().map(|x| f64::from(*x)) {
+        m.zeros += u64::from(x == 0.0);
+        if x.is_finite() {
+            m.finite += 1;
+            m.min = if x < m.min { x } else { m.min };
+            m.max = if x > m.max { x } else { m.max };
+            sum += x;
+            m.l1 += x.abs();
+        } else {
+            m.nan += u64::from(x.is_nan());
+            m.inf += u64::from(x.is_infinite());
+        }
+    }
+    if m.finite == 0 || m.min == m.max {
+        m.mean = if m.finite == 0 { 0.0 } else { m.min };
+        return m;
+    }
+    m.mean = sum / m.finite as f64;
+    for x in block.iter().map(|x| f64::from(*x)).filter(|x| x.is_finite()) {
+        let d = x - m.mean;
+        let d2 = d * d;
+        m.m2 += d2;
+        m.m3 += d2 * d;
+        m.m4 += d2 * d2;
+    }
+    m
 }
 
 pub(super) fn block_f64(block: &[f64]) -> Moments {
