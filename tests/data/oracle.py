@@ -5,7 +5,8 @@
 Moments are two passes in np.longdouble (a 64-bit mantissa and 15 exponent bits, so that fourth powers of any f64
 fit) and are checked against scipy.stats; quantiles and histograms are numpy's own in float64. Every entry also has
 `mean_abs_z3` and `mean_z4`, mean |z|³ and mean z⁴ with z = (w − mean)/σ: the scale of the tolerances for skewness
-and kurtosis. The definitions (what is null, and when) are those of the Statistics type of the crate.
+and kurtosis; `at_edges` is how many transformed values are so near an inner edge of the histogram that they may fall
+on its other side. The definitions (what is null, and when) are those of the Statistics type of the crate.
 """
 
 import argparse
@@ -70,6 +71,7 @@ class Values:
         self.present = np.ones(len(raw), bool)
         self.defined = True
         self.transform = transform
+        self.uncertainty = 1e-12 if transform == "log" else 3e-6
         exact = np.where(self.finite, raw, 0).astype(np.longdouble)
         rounded = exact.astype(np.float64)
         if transform == "log":
@@ -81,6 +83,7 @@ class Values:
             self.defined = len(kept) > 0 and kept.min() < kept.max()
             if self.defined:
                 mean, variance = moments(exact[None], self.finite[None])[:2]
+                self.uncertainty *= max(1, float(abs(mean[0]) / np.sqrt(variance[0])))
                 exact = (exact - mean) / np.sqrt(variance)
                 rounded = exact.astype(np.float64)
         self.exact, self.rounded = exact, rounded
@@ -97,6 +100,7 @@ class Values:
                 arrays = [array & part.defined for array, part in zip(arrays, parts)]
             setattr(whole, field, np.concatenate(arrays) if arrays else getattr(whole, field))
         whole.defined = True
+        whole.uncertainty = max([part.uncertainty for part in parts if part.defined] or [0])
         return whole
 
     def groups(self, shape, by):
@@ -171,6 +175,10 @@ def describe(values, shape, by, probabilities=(), bins=None, check=False):
             entry["quantiles"] = dict(zip(keys, found))
         if bins:
             entry["histogram"] = histogram(x, bins) if known else None
+            if entry["histogram"] and values.transform != "none":
+                distance = np.abs(x[:, None] - np.array(entry["histogram"]["edges"][1:-1]))
+                near = distance <= values.uncertainty * np.maximum(1, np.abs(x))[:, None]
+                entry["at_edges"] = int(near.any(axis=1).sum())
         if check and known and not constant:
             check_against_scipy(x, entry)
         yield index, entry

@@ -53,7 +53,7 @@ def offsets(model):
     return ratios
 
 
-def values_differ(field, ours, theirs, allowed):
+def values_differ(field, ours, theirs, allowed, at_edges=0):
     """Whether extremes, quantiles or histograms differ by more than `allowed`, a function of a value."""
     if ours == theirs:
         return False
@@ -66,10 +66,7 @@ def values_differ(field, ours, theirs, allowed):
             return True
         slack = max(map(allowed, theirs["edges"]))
         moved = sum(abs(a - b) for a, b in zip(ours["counts"], theirs["counts"]))
-        # Transformed values at an edge may fall on its other side, equal weights all together.
-        most = 0 if slack == 0 else 4 + sum(theirs["counts"]) // 10
-        one_value = all(sum(count > 0 for count in each["counts"]) == 1 for each in (ours, theirs))
-        return any(abs(a - b) > slack for a, b in zip(ours["edges"], theirs["edges"])) or moved > most and not one_value
+        return any(abs(a - b) > slack for a, b in zip(ours["edges"], theirs["edges"])) or moved > 2 * at_edges
     return abs(ours - theirs) > allowed(theirs)
 
 
@@ -84,7 +81,9 @@ def errors(found, expected, offset):
         elif ours == theirs:
             result[field] = 0.0
         else:
-            size = max(scale(expected), offset) if field == "mean" and offset else scale(expected)
+            # Standardised means are differences of means, in units of σ, and so are what squares sum up to.
+            least = {"mean": offset, "l2": offset * math.sqrt(expected["count"])}.get(field, 0)
+            size = max(scale(expected), least)
             result[field] = abs(ours - theirs) / size if size else math.inf
     return result
 
@@ -120,7 +119,7 @@ def compare(found, expected, tol, ratios):
             if f[field] != e[field]:
                 wrong.append(f"{label}: {field} is {f[field]}, expected {e[field]}")
         for field in VALUED:
-            if field not in f or values_differ(field, f[field], e[field], allowed):
+            if field not in f or values_differ(field, f[field], e[field], allowed, e.get("at_edges", 0)):
                 wrong.append(f"{label}: {field} is {f.get(field, 'absent')}, expected {e[field]}")
         for field, error in errors(f, e, offset).items():
             worst[field] = max(worst[field], error)
