@@ -109,7 +109,8 @@ impl<'a> Distributions<'a> {
 
     pub(super) fn group_cost(&self) -> u64 {
         let options = self.analysis.options;
-        256 + 96 * options.quantiles.len() as u64 + 40 * options.histogram.unwrap_or(0) as u64
+        // Moments, statistics and question; ranks, keys and values; edges twice, thresholds, and counts thrice.
+        640 + 128 * options.quantiles.len() as u64 + 48 * options.histogram.unwrap_or(0) as u64
     }
 
     fn unit(
