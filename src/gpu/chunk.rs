@@ -6,7 +6,7 @@ use std::ops::Range;
 use crate::cpu::COUNTED;
 use crate::float::table;
 use crate::kernels::moments::{Partial, Tile, tiles, weighted_moments};
-use crate::kernels::strided_moments::{LONGEST, Lane};
+use crate::kernels::strided_moments::{LONGEST, Lane, lanes};
 use crate::kernels::{byte_histogram, moments, strided_moments};
 use crate::scan::{Piece, Values};
 use crate::stats::Moments;
@@ -82,7 +82,8 @@ pub(crate) fn binding<'a>(buffer: &'a Option<wgpu::Buffer>, range: &Range<u64>) 
 /// How the moments of a run are found.
 enum Part {
     Tiles(Range<u32>),
-    Lane(u32),
+    /// Parts of a run, which is one unless it is a long column.
+    Lanes(Range<u32>),
     Table(u32),
 }
 
@@ -121,9 +122,9 @@ impl MomentWork {
             for run in piece.layout.runs(piece.region) {
                 let start = first + run.start;
                 if run.stride != 1 || run.length <= LONGEST {
-                    this.parts.push(Part::Lane(lists.lanes.len() as u32));
-                    let (length, stride) = (run.length as u32, run.stride as u32);
-                    lists.lanes.push(Lane { start: start as u32, length, stride });
+                    let from = lists.lanes.len() as u32;
+                    lists.lanes.extend(lanes(start, run));
+                    this.parts.push(Part::Lanes(from..lists.lanes.len() as u32));
                 } else if piece.float.bytes() == 1 && run.length >= COUNTED && values == Values::Weights {
                     this.parts.push(Part::Table(lists.tables));
                     lists.bytes.extend(byte_histogram::tiles(start, run.length, lists.tables));
@@ -206,15 +207,16 @@ impl MomentWork {
             let partial: Partial = bytemuck::pod_read_unaligned(at(which, index, size_of::<Partial>()));
             partial.moments(self.values)
         };
-        match part {
-            Part::Lane(lane) => partial(1, *lane),
-            Part::Tiles(tiles) => {
-                let mut total = Moments::default();
-                for tile in tiles.clone() {
-                    total.combine(&partial(0, tile)?);
-                }
-                Some(total)
+        let total = |which, parts: &Range<u32>| {
+            let mut total = Moments::default();
+            for part in parts.clone() {
+                total.combine(&partial(which, part)?);
             }
+            Some(total)
+        };
+        match part {
+            Part::Lanes(lanes) => total(1, lanes),
+            Part::Tiles(tiles) => total(0, tiles),
             Part::Table(index) => {
                 let counts: [u32; 256] = bytemuck::pod_read_unaligned(at(2, *index, 1024));
                 Some(weighted_moments(&table(float).map(f64::from), &counts.map(u64::from)))

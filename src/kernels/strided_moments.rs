@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::Float;
 use crate::gpu::{GpuEngine, Kernel, format_constant};
 use crate::scan::Values;
+use crate::stats::layout::{Run, TILE_ROWS};
 
 /// The shader, with what it shares with others.
 pub(crate) const SOURCE: &str = concat!(
@@ -30,6 +31,16 @@ pub(crate) struct Lane {
     pub(crate) length: u32,
     /// Elements from one to the next.
     pub(crate) stride: u32,
+}
+
+/// The lanes of a run that starts at element `start` of the data: one, or as many as a long column takes.
+pub(crate) fn lanes(start: u64, run: Run) -> impl Iterator<Item = Lane> {
+    let longest = if run.length <= LONGEST { LONGEST } else { TILE_ROWS };
+    (0..run.length.div_ceil(longest)).map(move |i| Lane {
+        start: (start + i * longest * run.stride) as u32,
+        length: longest.min(run.length - i * longest) as u32,
+        stride: run.stride as u32,
+    })
 }
 
 /// The kernel for a format.

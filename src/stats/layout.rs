@@ -31,7 +31,7 @@ const EMPTY_GROUPS: u64 = 1 << 20;
 
 /// Bytes of a contiguous piece: enough to hide the cost of a read, small enough to stay in a core's own cache.
 const PIECE_BYTES: u64 = 128 << 10;
-/// Rows of a tile of columns: chains of at most 32 additions, twice.
+/// Rows of a tile of columns, or a multiple of it: a lane of the GPU takes as many.
 pub(crate) const TILE_ROWS: u64 = 64;
 /// Columns of a tile, which stays in a core's own cache as f32.
 pub(crate) const TILE_COLS: u64 = 2048;
@@ -128,12 +128,13 @@ impl Layout {
     }
 
     /// Cuts `within`, whole groups or one group, into the pieces that are read and computed at once: contiguous ones
-    /// of about 128 KiB, tiles of 64 × 2048 for columns. A contiguous piece that is not of whole rows is of one row,
+    /// of about 128 KiB, tiles of 64 × 2048, or of more and shorter rows, for columns. A contiguous piece that is not of whole rows is of one row,
     /// and starts at a group or lies in one. The cut depends on nothing but the layout and the dtype.
     pub(crate) fn pieces(self, float: Float, within: Region) -> impl Iterator<Item = Region> {
         let elements = PIECE_BYTES / float.bytes() as u64;
         let (rows, cols) = match self.kind {
-            Kind::Columns(_) => (TILE_ROWS, TILE_COLS),
+            // More rows where they are short; the same number whichever columns are asked for.
+            Kind::Columns(_) => ((elements / 2 / self.cols / TILE_ROWS).max(1) * TILE_ROWS, TILE_COLS),
             _ if within.cols <= elements => (elements / within.cols.max(1), within.cols),
             Kind::Blocks(n) if n <= elements => (1, elements / n * n),
             _ => (1, elements),

@@ -63,15 +63,23 @@ fn eight_columns<S: Simd>(simd: S, tile: &[f32], cols: usize, first: usize) -> C
     let (none, unit) = (f32x8::splat(simd, 0.0), f32x8::splat(simd, 1.0));
     let mut min = f32x8::splat(simd, f32::INFINITY);
     let mut max = -min;
-    let (mut sum, mut zeros) = (none, none);
-    for r in 0..rows {
-        let v = row(r);
-        min = min.min(v);
-        max = max.max(v);
-        sum += v;
-        zeros += v.simd_eq(none).select(unit, none);
+    let mut zeros = none;
+    let mut total = f64x8::splat(simd, 0.0);
+    for from in (0..rows).step_by(CHAIN) {
+        let mut sum = none;
+        for r in from..rows.min(from + CHAIN) {
+            let v = row(r);
+            min = min.min(v);
+            max = max.max(v);
+            sum += v;
+            zeros += v.simd_eq(none).select(unit, none);
+        }
+        let (low, high) = sum.widen();
+        total += low.combine(high);
     }
-    let pilot = sum / f32x8::splat(simd, rows as f32);
+    // Not finite where an element is not, or where a sum overflows.
+    let total: [f64; LANES] = total.into();
+    let pilot = f32x8::simd_from(simd, total.map(|sum| (sum / rows as f64) as f32));
     let deviation: [f32; LANES] = (max - pilot).max(pilot - min).into();
     // 2^-e of the deviation, by its exponent bits; garbage where a lane is irregular, and not used there.
     let scale = deviation.map(|d| f32::from_bits(0x7f00_0000u32.wrapping_sub(d.to_bits() & 0x7f80_0000)));
@@ -89,13 +97,12 @@ fn eight_columns<S: Simd>(simd: S, tile: &[f32], cols: usize, first: usize) -> C
         }
         widen(&mut wide, sums.sums());
     }
-    let (min, max, sum, pilot): ([f32; LANES], [f32; LANES], [f32; LANES], [f32; LANES]) =
-        (min.into(), max.into(), sum.into(), pilot.into());
+    let (min, max, pilot): ([f32; LANES], [f32; LANES], [f32; LANES]) = (min.into(), max.into(), pilot.into());
     let zeros: [f32; LANES] = zeros.into();
     let regular = std::array::from_fn(|i| {
         let largest = max[i].abs().max(min[i].abs());
         let in_range = largest < F32_RANGE.end && deviation[i] >= F32_RANGE.start;
-        sum[i].is_finite() && min[i] < max[i] && in_range
+        total[i].is_finite() && min[i] < max[i] && in_range
     });
     ColumnSums { min, max, zeros: zeros.map(|n| n as u64), pilot, scale, powers: wide.map(Into::into), regular }
 }

@@ -97,7 +97,7 @@ fn contiguous_runs_agree_with_the_oracle() {
 #[test]
 fn columns_agree_with_the_oracle() {
     for (case, values) in cases() {
-        for (rows, cols) in [(1, 5), (64, 16), (64, 37), (33, 100), (3, 1)] {
+        for (rows, cols) in [(1, 5), (64, 16), (64, 37), (33, 100), (3, 1), (1_000, 3), (5_003, 1)] {
             let Some(tile) = values.get(..rows * cols) else { continue };
             let mut found = Vec::new();
             column_moments_f32(tile, cols, |m| found.push(m));
