@@ -103,7 +103,15 @@ pub(crate) struct MomentWork {
     values: Values,
     parts: Vec<Part>,
     lists: Vec<Lists>,
-    dispatches: Vec<(std::sync::Arc<Kernel>, Range<u64>, Range<u64>, u32)>,
+    dispatches: Vec<Dispatch>,
+}
+
+/// A kernel over one worklist.
+struct Dispatch {
+    kernel: std::sync::Arc<Kernel>,
+    list: Range<u64>,
+    out: Range<u64>,
+    workgroups: u32,
 }
 
 impl MomentWork {
@@ -153,7 +161,8 @@ impl MomentWork {
             let groups = [tiles as u32, (lanes as u32).div_ceil(strided_moments::THREADS), lists.bytes.len() as u32];
             for (i, kernel) in kernels.into_iter().enumerate() {
                 if let Some(kernel) = kernel {
-                    this.dispatches.push((kernel, lists_of[i].clone(), lists.out[i].clone(), groups[i]));
+                    let (list, out) = (lists_of[i].clone(), lists.out[i].clone());
+                    this.dispatches.push(Dispatch { kernel, list, out, workgroups: groups[i] });
                 }
             }
         }
@@ -167,10 +176,10 @@ impl MomentWork {
         data: u64,
         encoder: &mut wgpu::CommandEncoder,
     ) {
-        for (kernel, list, out, groups) in &self.dispatches {
+        for Dispatch { kernel, list, out, workgroups } in &self.dispatches {
             let buffers = [binding(&slot.data, &(0..data)), binding(&slot.work, list), binding(&slot.out, out)];
             let buffers: Vec<_> = buffers.into_iter().flatten().collect();
-            kernel.record(&gpu.device, encoder, &buffers, *groups);
+            kernel.record(&gpu.device, encoder, &buffers, *workgroups);
         }
     }
 

@@ -86,7 +86,7 @@ fn eight_columns<S: Simd>(simd: S, tile: &[f32], cols: usize, first: usize) -> C
     let scales = f32x8::simd_from(simd, scale);
     let mut wide = [f64x8::splat(simd, 0.0); 5];
     for from in (0..rows).step_by(CHAIN / 2) {
-        let mut sums = PowerSums::new(pilot, scales);
+        let mut sums = PowerSums::new(pilot, scales, none);
         let to = rows.min(from + CHAIN / 2);
         let quads = from + (to - from) / 4 * 4;
         for r in (from..quads).step_by(4) {

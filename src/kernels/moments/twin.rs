@@ -196,15 +196,9 @@ pub(crate) fn exponent_of(x: f64) -> i32 {
 }
 
 #[inline(always)]
-fn survey<S: Simd, V: SimdFloat<S, Element = T>, T: Copy>(
-    simd: S,
-    block: &[T],
-    zero: T,
-    one: T,
-    infinity: T,
-) -> Survey<T>
+fn survey<S: Simd, V: SimdFloat<S, Element = T>, T>(simd: S, block: &[T], zero: T, one: T, infinity: T) -> Survey<T>
 where
-    T: Into<f64> + std::ops::Add<Output = T> + PartialOrd,
+    T: Copy + Into<f64> + std::ops::AddAssign + std::ops::Add<Output = T> + PartialOrd,
     V::Mask: Select<V>,
 {
     let (none, unit) = (V::splat(simd, zero), V::splat(simd, one));
@@ -235,7 +229,7 @@ where
     for &x in quads.remainder() {
         survey.min = if x < survey.min { x } else { survey.min };
         survey.max = if x > survey.max { x } else { survey.max };
-        survey.sum = survey.sum + x;
+        survey.sum += x;
         survey.zeros += u64::from(x == zero);
     }
     survey
@@ -263,11 +257,10 @@ pub(super) struct PowerSums<V> {
 
 impl<V> PowerSums<V> {
     #[inline(always)]
-    pub(super) fn new<S: Simd>(pilot: V, scale: V) -> Self
+    pub(super) fn new<S: Simd>(pilot: V, scale: V, zero: V) -> Self
     where
         V: SimdFloat<S>,
     {
-        let zero = pilot - pilot;
         Self { pilot, scale, s1: zero, s2: zero, s3: zero, s4: zero, l1: zero }
     }
 
@@ -313,7 +306,7 @@ fn powers<S: Simd>(simd: S, block: &[f32], pilot: f32, scale: f32) -> [f64; 5] {
     let mut wide = [f64x8::splat(simd, 0.0); 5];
     let mut chains = block.chunks_exact(LANES * 4);
     let at = |part: &[f32]| f32x8::from_slice(simd, part);
-    let new = || PowerSums::new(f32x8::splat(simd, pilot), f32x8::splat(simd, scale));
+    let new = || PowerSums::new(f32x8::splat(simd, pilot), f32x8::splat(simd, scale), f32x8::splat(simd, 0.0));
     let mut sums = new();
     let mut length = 0;
     for quad in &mut chains {
@@ -351,7 +344,7 @@ fn powers_f32(block: &[f32], pilot: f32, scale: f32) -> [f64; 5] {
 fn powers_f64(block: &[f64], pilot: f64) -> [f64; 5] {
     #[inline(always)]
     fn powers<S: Simd>(simd: S, block: &[f64], pilot: f64) -> [f64; 5] {
-        let mut sums = PowerSums::new(f64x8::splat(simd, pilot), f64x8::splat(simd, 1.0));
+        let mut sums = PowerSums::new(f64x8::splat(simd, pilot), f64x8::splat(simd, 1.0), f64x8::splat(simd, 0.0));
         let mut chunks = block.chunks_exact(LANES);
         for chunk in &mut chunks {
             sums.add(f64x8::from_slice(simd, chunk));
