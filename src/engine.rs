@@ -51,14 +51,17 @@ impl Engine {
         Ok(Self { cpu, gpu })
     }
 
-    /// A hardware GPU if there is one, else the CPU; never a software rasteriser.
+    /// A hardware GPU if there is one that gives a device, else the CPU; never a software rasteriser.
+    /// [`info`](Self::info) tells which.
     ///
     /// # Errors
-    /// Where the operating system gives no threads, or a hardware GPU gives no device.
+    /// Where the operating system gives no threads.
     pub fn auto(threads: Option<NonZeroUsize>) -> Result<Self> {
         #[cfg(feature = "gpu")]
         if let Some(index) = crate::gpu::hardware_adapter() {
-            return Self::gpu(&AdapterChoice::Index(index), threads);
+            let cpu = CpuEngine::new(threads)?;
+            let gpu = GpuEngine::new(&AdapterChoice::Index(index), std::sync::Arc::clone(cpu.pool())).ok();
+            return Ok(Self { cpu, gpu });
         }
         Self::cpu(threads)
     }

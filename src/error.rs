@@ -67,12 +67,16 @@ impl Error {
 /// ```
 /// assert_eq!(secateur::escape("conv1.weight"), "conv1.weight");
 /// assert_eq!(secateur::escape("a\u{1b}[2Jb\n"), "a\\u{1b}[2Jb\\n");
+/// for hidden in ['\u{ad}', '\u{61c}', '\u{202e}', '\u{e0041}'] {
+///     assert_eq!(secateur::escape(&format!("a{hidden}")), format!("a{}", hidden.escape_unicode()));
+/// }
 /// ```
 pub fn escape(name: &str) -> String {
-    // Bidirectional controls reorder what a reader sees; the rest of `Cf` is invisible.
+    // Bidirectional controls reorder what a reader sees; soft hyphens, joiners, tags and the like are invisible.
     let hidden = |c: char| {
         c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
     };
     if !name.contains(hidden) {
         return name.to_owned();

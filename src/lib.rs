@@ -71,7 +71,7 @@
 compile_error!("secateur reads little-endian weights as they lie in memory: big-endian hosts are not supported");
 
 pub mod checkpoint;
-pub mod cpu;
+mod cpu;
 mod engine;
 mod error;
 mod float;

@@ -29,6 +29,21 @@ fn the_cpu_agrees_with_the_oracle() {
     agrees(&Engine::cpu(None).expect("threads"), TOLERANCE);
 }
 
+/// Past the test harness, which swallows what passing tests print, where there is no GPU.
+#[cfg(feature = "gpu")]
+#[test]
+fn a_gpu_agrees_with_the_oracle() {
+    use std::io::Write;
+
+    match Engine::gpu(&secateur::gpu::AdapterChoice::Default, None) {
+        Ok(engine) => agrees(&engine, 3e-6),
+        Err(e) => {
+            assert!(std::env::var_os("SECATEUR_REQUIRE_GPU").is_none(), "SECATEUR_REQUIRE_GPU is set, but {e}");
+            writeln!(std::io::stderr(), "skipped: {e} (SECATEUR_REQUIRE_GPU=1 makes this a failure)").expect("stderr");
+        }
+    }
+}
+
 #[test]
 fn threads_and_memory_change_nothing() {
     let engine = |threads| Engine::cpu(NonZeroUsize::new(threads)).expect("threads");

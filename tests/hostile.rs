@@ -108,6 +108,11 @@ fn headers_are_checked_entry_by_entry() {
         (f, bad(r#"{"a":{"dtype":"F64","shape":[1]}}"#), &["`a`", "data_offsets"]),
         (f, bad(r#"{"a":{"dtype":"F64","shape":[-1],"data_offsets":[0,8]}}"#), &["`a`", "-1"]),
         (f, bad(r#"{"a":{"dtype":"F64","shape":[1.0],"data_offsets":[0,8]}}"#), &["`a`"]),
+        (
+            f,
+            bad(&format!(r#"{{"a":{{"dtype":"F64","shape":[{}1],"data_offsets":[0,8]}}}}"#, "1,".repeat(64))),
+            &["`a`", "65 axes"],
+        ),
         (f, bad(r#"{"a":{"dtype":"F64","shape":[1],"data_offsets":[0,99999999999999999999]}}"#), &["`a`"]),
         (f, bad(r#"{"__metadata__":{"a":1}}"#), &["`__metadata__` must map text to text"]),
         (f, bad(r#"{"__metadata__":{},"__metadata__":{}}"#), &["`__metadata__` appears twice"]),

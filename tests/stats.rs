@@ -112,7 +112,9 @@ fn globs_choose_whole_names() {
         names(&[MODEL, "--only", "classifier.*", "--skip", "*.weight"]),
         ["classifier.0.bias", "classifier.3.bias"]
     );
-    assert_eq!(names(&[MODEL, "--only", "classifier"]), [""; 0]);
+    let mistyped =
+        cargo_bin_cmd!("secateur").args(["stats", "--engine", "cpu", MODEL, "--only", "classifier"]).assert();
+    mistyped.code(1).stdout("").stderr(predicates::str::contains("--only"));
 }
 
 /// The models that are too large to be here, where this machine has them.

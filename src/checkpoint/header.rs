@@ -34,6 +34,12 @@ pub(super) fn parse(path: &Path, json: &[u8], file: usize, data_start: u64, data
         let fail = |message: String| Error::tensor(path, &name, message);
         let (first, last) = entry.data_offsets;
         let dtype = dtype(&entry.dtype).map_err(fail)?;
+        if entry.shape.len() > MAX_AXES {
+            return Err(fail(format!(
+                "it has {} axes, and no tensor has more than {MAX_AXES}; {DAMAGED}",
+                entry.shape.len()
+            )));
+        }
         let (elements, bytes) = size(&entry.shape, dtype).map_err(fail)?;
         if last < first || last - first != bytes {
             let shape = shortened(&format!("{:?}", entry.shape));
@@ -64,6 +70,9 @@ pub(super) fn parse(path: &Path, json: &[u8], file: usize, data_start: u64, data
     tensor::sort(&mut tensors);
     Ok(tensors)
 }
+
+/// As many as numpy and PyTorch allow. A shape is repeated in every group's entry: a million axes must not be.
+const MAX_AXES: usize = 64;
 
 /// Elements and bytes of an array, or why there cannot be one.
 fn size(shape: &[u64], dtype: Dtype) -> Result<(u64, u64), String> {

@@ -15,7 +15,7 @@ use super::progress::Bar;
 use super::{complain, has_colour, parse};
 
 /// More bins than anybody looks at; edges and counts of a group take 16 bytes each.
-const MAX_BINS: u64 = 65_536;
+const MAX_BINS: u64 = Options::MAX_BINS as u64;
 
 /// Mean, variance, skewness, kurtosis and more of every tensor or group of weights.
 #[derive(Debug, Args)]
@@ -56,6 +56,12 @@ impl Stats {
         let options = self.options()?;
         let format = self.format()?;
         let checkpoint = Checkpoint::open(&self.common.model)?;
+        let tensors = checkpoint.tensors();
+        if !tensors.is_empty() && !tensors.iter().any(|t| options.selection.includes(t.name())) {
+            let message =
+                "no tensor's whole name is matched by --only and not by --skip (`*` matches any part of a name)";
+            return Err(Error::format(&self.common.model, message));
+        }
         let mut output = match &self.output {
             Some(path) => Output::file(path, checkpoint.files())?,
             None => Output::stdout(),
@@ -90,7 +96,7 @@ impl Stats {
         if !quiet {
             warnings.tell();
             if analysed == 0 {
-                complain("warning", "nothing to analyse: no floating tensor matches --only and --skip");
+                complain("warning", "nothing to analyse: there is no floating tensor among those asked for");
             }
         }
         Ok(())

@@ -23,12 +23,14 @@ pub(crate) use piece::Scratch;
 
 /// Pieces between two folds: enough to keep every thread busy, few enough that their results are a small thing.
 const BATCH_PIECES: usize = 2048;
+/// Tables of counts that are held at once: beyond, two threads take turns, for as long as a piece takes.
+const MOST_TABLES: usize = 16;
 /// Runs between two folds.
 const BATCH_RUNS: u64 = 1 << 17;
 
 /// Threads, and what their processor can do.
 #[derive(Debug)]
-pub struct CpuEngine {
+pub(crate) struct CpuEngine {
     pool: Arc<ThreadPool>,
 }
 
@@ -37,7 +39,7 @@ impl CpuEngine {
     ///
     /// # Errors
     /// Where the operating system gives no threads.
-    pub fn new(threads: Option<NonZeroUsize>) -> Result<Self> {
+    pub(crate) fn new(threads: Option<NonZeroUsize>) -> Result<Self> {
         ThreadPoolBuilder::new()
             .num_threads(threads.map_or(0, NonZeroUsize::get))
             .thread_name(|i| format!("secateur-{i}"))
@@ -47,7 +49,7 @@ impl CpuEngine {
     }
 
     /// Such as `AVX2, 8 threads`.
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         let level = format!("{:?}", fearless_simd::Level::new());
         let level = level.split(['(', ' ']).next().unwrap_or_default();
         let threads = self.threads();
@@ -55,8 +57,13 @@ impl CpuEngine {
     }
 
     /// Number of threads.
-    pub fn threads(&self) -> usize {
+    pub(crate) fn threads(&self) -> usize {
         self.pool.current_num_threads()
+    }
+
+    /// Tables that threads count into before they are added up: one for each thread, but that many threads share.
+    pub(crate) fn tables(&self) -> usize {
+        self.threads().min(MOST_TABLES)
     }
 
     pub(crate) fn pool(&self) -> &Arc<ThreadPool> {
@@ -106,7 +113,7 @@ impl Compute for CpuEngine {
             Float::ALL.iter().map(|f| (*f, std::sync::LazyLock::new(move || BinTable::new(*f, thresholds)))).collect()
         });
         let partial: Vec<Mutex<Counts>> =
-            (0..self.threads()).map(|_| Mutex::new(Counts::for_request(request))).collect();
+            (0..self.tables()).map(|_| Mutex::new(Counts::for_request(request))).collect();
         let mut pieces = pieces.peekable();
         while pieces.peek().is_some() {
             let (mut batch, mut runs) = (Vec::new(), 0);
@@ -119,7 +126,8 @@ impl Compute for CpuEngine {
                 let bytes = source.load(piece, &mut worker.buffer)?;
                 if request.digits.is_some() || request.bins.is_some() {
                     let thread = rayon::current_thread_index().unwrap_or(0);
-                    let mut counts = partial[thread].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+                    let mut counts =
+                        partial[thread % partial.len()].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
                     if let Some(digits) = &request.digits {
                         count_digits(piece.float, bytes, digits, &mut counts.digits);
                     }
@@ -172,6 +180,10 @@ impl Compute for CpuEngine {
 
     fn group_elements(&self) -> u64 {
         1 << 18
+    }
+
+    fn prefixes_at_once(&self) -> usize {
+        usize::MAX
     }
 }
 

@@ -98,6 +98,18 @@ struct Lists {
     out: [Range<u64>; 3],
 }
 
+impl Lists {
+    /// The `index`th result of the tiles, lanes or tables.
+    fn result<T: bytemuck::AnyBitPattern>(&self, which: usize, index: u32, results: &[u8]) -> T {
+        let start = self.out[which].start as usize + index as usize * size_of::<T>();
+        bytemuck::pod_read_unaligned(&results[start..start + size_of::<T>()])
+    }
+
+    fn partial(&self, which: usize, index: u32, results: &[u8]) -> Partial {
+        self.result(which, index, results)
+    }
+}
+
 /// The moments of every run of a chunk, whatever the formats of its pieces: at most three dispatches a format.
 pub(crate) struct MomentWork {
     values: Values,
@@ -206,20 +218,33 @@ impl MomentWork {
         Ok(())
     }
 
+    /// The pieces of which [`Self::moments`] gives `None`, in order.
+    pub(crate) fn unreliable<'c>(&self, chunk: &'c Chunk, results: &[u8]) -> Vec<&'c Piece> {
+        let mut parts = self.parts.iter();
+        let mut found = Vec::new();
+        for (piece, _) in &chunk.pieces {
+            let Some(lists) = self.lists.iter().find(|l| l.float == piece.float) else { continue };
+            let mut reliable = true;
+            for part in parts.by_ref().take(piece.runs() as usize) {
+                reliable &= match part {
+                    Part::Lanes(range) => range.clone().all(|i| lists.partial(1, i, results).is_reliable(self.values)),
+                    Part::Tiles(range) => range.clone().all(|i| lists.partial(0, i, results).is_reliable(self.values)),
+                    Part::Table(_) => true,
+                };
+            }
+            if !reliable {
+                found.push(piece);
+            }
+        }
+        found
+    }
+
     fn part(&self, float: Float, part: &Part, results: &[u8]) -> Option<Moments> {
         let lists = self.lists.iter().find(|l| l.float == float)?;
-        let at = |which: usize, index: u32, size: usize| {
-            let start = lists.out[which].start as usize + index as usize * size;
-            &results[start..start + size]
-        };
-        let partial = |which, index| {
-            let partial: Partial = bytemuck::pod_read_unaligned(at(which, index, size_of::<Partial>()));
-            partial.moments(self.values)
-        };
         let total = |which, parts: &Range<u32>| {
             let mut total = Moments::default();
             for part in parts.clone() {
-                total.combine(&partial(which, part)?);
+                total.combine(&lists.partial(which, part, results).moments(self.values)?);
             }
             Some(total)
         };
@@ -227,7 +252,7 @@ impl MomentWork {
             Part::Lanes(lanes) => total(1, lanes),
             Part::Tiles(tiles) => total(0, tiles),
             Part::Table(index) => {
-                let counts: [u32; 256] = bytemuck::pod_read_unaligned(at(2, *index, 1024));
+                let counts: [u32; 256] = lists.result(2, *index, results);
                 Some(weighted_moments(&table(float).map(f64::from), &counts.map(u64::from)))
             }
         }

@@ -20,7 +20,7 @@ use crate::{Error, Float, Result};
 
 /// A device and the kernels compiled for it.
 #[derive(Debug)]
-pub struct GpuEngine {
+pub(crate) struct GpuEngine {
     device: wgpu::Device,
     queue: wgpu::Queue,
     name: String,
@@ -60,7 +60,7 @@ impl GpuEngine {
     }
 
     /// The adapter's name and how it is reached.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
@@ -83,9 +83,7 @@ impl GpuEngine {
     pub(crate) fn check(&self) -> Result<()> {
         match &*self.failure.lock().unwrap_or_else(PoisonError::into_inner) {
             None => Ok(()),
-            Some(message) => {
-                Err(Error::Device(format!("{}: {} (try --engine cpu, or less --memory)", self.name, message.trim())))
-            }
+            Some(message) => Err(Error::Device(format!("{}: {} (try --engine cpu)", self.name, message.trim()))),
         }
     }
 
@@ -98,8 +96,12 @@ impl GpuEngine {
 
     /// Bytes of weights in one chunk, such that the whole ring stays within `memory_bytes` on host and device each.
     pub(crate) fn chunk_bytes(&self, memory_bytes: u64) -> u64 {
-        let binding = self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size);
-        (memory_bytes / 16).clamp(1 << 20, 32 << 20).min(binding / 4)
+        (memory_bytes / 16).clamp(1 << 20, 32 << 20).min(self.binding_bytes() / 4)
+    }
+
+    /// The largest buffer that a kernel sees whole.
+    pub(crate) fn binding_bytes(&self) -> u64 {
+        self.limits.max_storage_buffer_binding_size.min(self.limits.max_buffer_size)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use rayon::prelude::*;
+
 use super::GpuEngine;
 use super::chunk::{Chunk, MomentWork, Work, binding};
 use super::slot::{PADDING, SLOTS, Slot};
@@ -11,6 +13,7 @@ use crate::kernels::{bin_counts, bit_histogram, byte_histogram};
 use crate::scan::{
     Buffer, Compute, Counts, DIGIT_VALUES, GroupAnswer, GroupRequest, MomentSink, Piece, Request, Source,
 };
+use crate::stats::Moments;
 use crate::{Float, Result};
 
 /// A chunk that the device is working on.
@@ -28,12 +31,13 @@ struct Tally {
     bytes: Option<wgpu::Buffer>,
     bins: Option<wgpu::Buffer>,
     thresholds: Option<wgpu::Buffer>,
+    prefixes: Option<wgpu::Buffer>,
     /// Elements counted since the last time it was read.
     elements: u64,
 }
 
 /// Elements after which counts are read, long before 32 bits are full.
-const TALLY_ELEMENTS: u64 = 1 << 31;
+const TALLY_ELEMENTS: u64 = if cfg!(test) { 1 << 16 } else { 1 << 31 };
 
 impl Compute for GpuEngine {
     fn scan(
@@ -71,6 +75,10 @@ impl Compute for GpuEngine {
 
     fn group_elements(&self) -> u64 {
         1 << 16
+    }
+
+    fn prefixes_at_once(&self) -> usize {
+        (self.binding_bytes() / (DIGIT_VALUES as u64 * 4)) as usize
     }
 }
 
@@ -114,13 +122,17 @@ impl GpuEngine {
         let Pending { slot, chunk, moments, out_bytes, submission } = pending;
         self.read(&slot, submission, out_bytes, |results| {
             let (Some(work), Some(values)) = (&moments, request.moments) else { return Ok(()) };
+            // What the GPU is not good for is read once more and computed by the CPU's code, on all threads.
+            let again: Vec<&Piece> = work.unreliable(&chunk, results);
+            let compute = |(buffer, scratch): &mut (Buffer, Scratch), piece: &&Piece| -> Result<Vec<Moments>> {
+                Ok(scratch.moments(piece, source.load(piece, buffer)?, values))
+            };
+            let again: Result<Vec<_>> =
+                self.pool.install(|| again.par_iter().map_init(Default::default, compute).collect());
+            let mut again = again?.into_iter();
             work.moments(&chunk, results, |piece, found| match found {
                 Some(found) => sink(piece, found),
-                None => {
-                    let mut buffer = Buffer::default();
-                    let bytes = source.load(piece, &mut buffer)?;
-                    sink(piece, &Scratch::default().moments(piece, bytes, values))
-                }
+                None => sink(piece, &again.next().unwrap_or_default()),
             })
         })??;
         Ok(slot)
@@ -131,7 +143,7 @@ impl GpuEngine {
 struct Counted<'a> {
     kernel: std::sync::Arc<super::Kernel>,
     list: std::ops::Range<u64>,
-    /// Thresholds, where there are any, and counts.
+    /// Thresholds or prefixes, where there are any, and counts.
     target: (Option<&'a Option<wgpu::Buffer>>, &'a Option<wgpu::Buffer>),
     groups: u32,
 }
@@ -154,11 +166,16 @@ impl Tally {
             let keys: Vec<u32> = bins.keys.iter().map(|k| *k as u32).chain([u32::MAX]).collect();
             gpu.upload(bytemuck::cast_slice(&keys))
         });
+        let prefixes = request.digits.map(|digits| {
+            let prefixes: Vec<u32> = digits.prefixes.iter().map(|p| *p as u32).collect();
+            gpu.upload(bytemuck::cast_slice(&prefixes))
+        });
         Self {
             digits: table(request.digits.map_or(0, |d| d.prefixes.len() * DIGIT_VALUES)),
             bytes: table(request.digits.map_or(0, |_| 256)),
             bins: table(request.bins.map_or(0, |b| b.keys.len() + 1)),
             thresholds,
+            prefixes,
             elements: 0,
         }
     }
@@ -184,11 +201,11 @@ impl Tally {
                 } else {
                     let tiles: Vec<_> = pieces()
                         .map(span)
-                        .flat_map(|(start, length)| bit_histogram::tiles(start, length, digits.prefixes))
+                        .flat_map(|(start, length)| crate::kernels::moments::tiles(start, length))
                         .collect();
                     let (list, groups) = (work.list(&tiles), tiles.len() as u32);
                     let kernel = bit_histogram::kernel(gpu, float, digits.level);
-                    counted.push(Counted { kernel, list, target: (None, &self.digits), groups });
+                    counted.push(Counted { kernel, list, target: (Some(&self.prefixes), &self.digits), groups });
                 }
             }
             if let Some(bins) = request.bins {

@@ -259,3 +259,28 @@ fn groups_are_answered_the_same() {
         }
     }
 }
+
+#[test]
+fn more_workgroups_than_one_dimension_has() {
+    let Some((cpu, gpu)) = engines() else { return };
+    let mut bits = noise(3);
+    let (rows, cols) = (66_000, 129);
+    let bytes = (0..rows * cols).map(|_| bits() as u8 & 0x77).collect();
+    let tensors = vec![Held { float: Float::E4M3, shape: vec![rows, cols], bytes }];
+    let pieces = pieces(&tensors, Grouping::Output);
+    let request = Request { moments: Some(Values::Weights), memory_bytes: 1 << 30, ..Request::default() };
+    let (want, _) = scan(cpu, &tensors, &pieces, &request);
+    let (found, _) = scan(gpu, &tensors, &pieces, &request);
+    assert_eq!(found.len(), 66_000);
+    for (row, (found, want)) in found.iter().zip(&want).enumerate() {
+        assert_near(found, want, &format!("row {row}"));
+    }
+}
+
+#[test]
+fn tables_are_split_at_the_limits_of_the_adapter() {
+    let Some((_, gpu)) = engines() else { return };
+    let at_once = gpu.prefixes_at_once() as u64;
+    assert!(at_once >= 1 && at_once * DIGIT_VALUES as u64 * 4 <= gpu.binding_bytes());
+    assert!(gpu.chunk_bytes(u64::MAX) < gpu.binding_bytes());
+}

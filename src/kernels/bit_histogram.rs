@@ -65,35 +65,6 @@ mod on_gpu {
     pub(crate) const SOURCE: &str =
         concat!(include_str!("../../shaders/shared/decode.wgsl"), include_str!("../../shaders/bit_histogram.wgsl"));
 
-    /// Weights of a tile.
-    const TILE: u64 = 4096;
-
-    /// A tile, and what is counted of it.
-    #[repr(C)]
-    #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
-    pub(crate) struct Tile {
-        /// First element, from the start of the data.
-        pub(crate) start: u32,
-        /// Elements.
-        pub(crate) length: u32,
-        /// Which table of 65,536 counts it is added to.
-        pub(crate) table: u32,
-        /// The upper 16 bits of the weights that are counted, at level 1.
-        pub(crate) prefix: u32,
-    }
-
-    /// The tiles of a piece, for each prefix.
-    pub(crate) fn tiles(start: u64, length: u64, prefixes: &[u64]) -> impl Iterator<Item = Tile> {
-        (0..length.div_ceil(TILE)).flat_map(move |i| {
-            (0..).zip(prefixes).map(move |(table, prefix)| Tile {
-                start: (start + i * TILE) as u32,
-                length: TILE.min(length - i * TILE) as u32,
-                table,
-                prefix: *prefix as u32,
-            })
-        })
-    }
-
     /// The kernel for a format and a level.
     pub(crate) fn kernel(gpu: &GpuEngine, float: Float, level: u32) -> std::sync::Arc<Kernel> {
         gpu.kernel("bit_histogram", SOURCE, &[format_constant(float), ("LEVEL", level)])

@@ -89,6 +89,22 @@ mod on_gpu {
             members.map(|(name, offset)| (name.to_owned(), offset)).into()
         }
 
+        /// The smallest and the largest weight, or magnitude.
+        fn extremes(&self) -> (f64, f64) {
+            let weight = |key: i32| f64::from(f32::from_bits((key ^ ((key >> 31) & i32::MAX)) as u32));
+            (weight(self.low), weight(self.high))
+        }
+
+        /// Whether all values lie where the GPU's arithmetic can be relied on, or none of it is needed.
+        pub(crate) fn is_reliable(&self, values: Values) -> bool {
+            let (low, high) = self.extremes();
+            let in_range = match values {
+                Values::Weights => RANGE.contains(&low.abs().max(high.abs())),
+                Values::Logarithms => RANGE.contains(&low) && RANGE.contains(&high),
+            };
+            in_range || self.finite == 0 || low == high
+        }
+
         /// The moments, or `None` where a value lies outside the range that the GPU can be relied on for.
         pub(crate) fn moments(&self, values: Values) -> Option<Moments> {
             let (nan, inf) = (u64::from(self.nan_inf & 0xffff), u64::from(self.nan_inf >> 16));
@@ -98,21 +114,15 @@ mod on_gpu {
             if finite == 0 {
                 return Some(found);
             }
-            let weight = |key: i32| f64::from(f32::from_bits((key ^ ((key >> 31) & i32::MAX)) as u32));
-            let (low, high) = (weight(self.low), weight(self.high));
-            let largest = low.abs().max(high.abs());
-            let reliable = match values {
-                Values::Weights => RANGE.contains(&largest),
-                Values::Logarithms => RANGE.contains(&low) && RANGE.contains(&high),
-            };
+            if !self.is_reliable(values) {
+                return None;
+            }
+            let (low, high) = self.extremes();
             let value = |weight| if values == Values::Logarithms { ln_of(weight) } else { weight };
             let (min, max) = (value(low), value(high));
             let found = Moments { min, max, ..found };
             if low == high {
                 return Some(Moments { mean: min, l1: min.abs() * finite as f64, ..found });
-            }
-            if !reliable {
-                return None;
             }
             let unit = |half: u32| exp2((half & 0xffff) as i32 - 256);
             let sums = self.sums.map(f64::from);

@@ -90,14 +90,14 @@ impl Column {
         }
     }
 
-    /// Lower stays longer: which group it is, its variance, what was asked for, what is wrong with it, then the rest.
+    /// Lower stays longer: which group it is, what was asked for, its variance, what is wrong with it, then the rest.
     pub(super) fn importance(&self) -> u8 {
         match self {
             Self::Name => 0,
             Self::Group => 1,
-            Self::Variance => 2,
-            Self::Quantile(..) => 3,
-            Self::Histogram => 4,
+            Self::Quantile(..) => 2,
+            Self::Histogram => 3,
+            Self::Variance => 4,
             Self::Nan => 5,
             Self::Inf => 6,
             Self::Mean => 7,

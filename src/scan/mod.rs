@@ -142,4 +142,7 @@ pub(crate) trait Compute: Sync {
 
     /// Elements up to which a group is best asked about by [`Self::groups`].
     fn group_elements(&self) -> u64;
+
+    /// Prefixes that digits can be counted for in one pass.
+    fn prefixes_at_once(&self) -> usize;
 }

@@ -8,7 +8,7 @@ use super::fold::{EntrySink, Groups, Total, entry, statistics};
 use super::layout::{Kind, Layout, Region};
 use super::{Grouping, Moments, Options, Transform};
 use crate::checkpoint::{Checkpoint, Tensor};
-use crate::scan::{Counts, DIGIT_VALUES, File, Piece, Request, Values};
+use crate::scan::{Compute, Counts, DIGIT_VALUES, File, Piece, Request, Values};
 use crate::{Engine, Entry, Error, Float, Progress, Result};
 
 /// Analyses the tensors of `checkpoint` that `options` select, and gives one entry for each group to `sink`: tensors in
@@ -133,12 +133,13 @@ impl Analysis<'_> {
         Request { memory_bytes: self.options.memory_bytes, ..Request::default() }
     }
 
-    /// Prefixes whose tables every thread can hold at once; each has two under `log`.
-    pub(crate) fn prefixes_at_once(&self) -> usize {
+    /// Prefixes whose tables can be held at once: those that threads count into, their sum, and what is added to it.
+    /// Under `log` each rank has two.
+    pub(crate) fn prefixes_at_once(&self, compute: &dyn Compute) -> usize {
         let room = (self.options.memory_bytes / 4).max(LEAST_TABLE_BYTES);
-        let each = self.engine.cpu_engine().threads() * DIGIT_VALUES * size_of::<u64>();
-        let tables = if self.options.transform == Transform::Log { 2 } else { 1 };
-        usize::try_from(room).unwrap_or(usize::MAX) / each / tables
+        let each = (self.engine.cpu_engine().tables() + 2) * DIGIT_VALUES * size_of::<u64>();
+        let signs = if self.options.transform == Transform::Log { 2 } else { 1 };
+        (usize::try_from(room).unwrap_or(usize::MAX) / each).min(compute.prefixes_at_once()) / signs
     }
 
     /// The pieces of a region of a tensor.

@@ -9,7 +9,7 @@ use super::entry::{Quantiles, Statistics};
 use super::fold::{EntrySink, Groups, Total, entry, statistics};
 use super::histogram::edges;
 use super::large::Large;
-use super::layout::{Layout, Region};
+use super::layout::{Kind, Layout, Region};
 use super::order_statistics::Ranks;
 use super::small::Small;
 use super::total::TotalCounts;
@@ -22,6 +22,11 @@ use crate::{Float, Result};
 const FIRST_DIGITS: Digits = Digits { level: 0, prefixes: &[0], widen: false };
 /// Elements of the pieces that whole groups are asked about in.
 const GROUP_PIECE: u64 = 1 << 16;
+/// Bytes of answers to such a piece, at most, where it has more than one group.
+const GROUP_PIECE_ANSWERS: u64 = 4 << 20;
+/// Groups of up to as many elements are answered on the CPU whatever the engine: they are in its memory already, and
+/// one is too little for a workgroup.
+const TINY_GROUP: u64 = 64;
 
 pub(crate) struct Distributions<'a> {
     pub(crate) analysis: &'a Analysis<'a>,
@@ -122,6 +127,13 @@ impl<'a> Distributions<'a> {
         sink: EntrySink,
     ) -> Result<Option<Resident>> {
         let analysis = self.analysis;
+        if let [Piece { tensor: index, layout: layout @ Layout { kind: Kind::Empty(groups), .. }, .. }] =
+            unit.wholes[..]
+        {
+            self.empty(index, &layout, groups, sink)?;
+            total.add(index, &Moments::default(), analysis.options.transform);
+            return Ok(None);
+        }
         let resident = match unit.streamed {
             true => None,
             false => {
@@ -146,12 +158,16 @@ impl<'a> Distributions<'a> {
             }
         }
         for float in Float::ALL {
-            let compute = analysis.engine.compute(float);
+            let (compute, cpu) = (analysis.engine.compute(float), analysis.engine.cpu_engine());
             let small = |a: &Asked| a.whole.layout.largest_group() <= compute.group_elements();
             // A tensor without elements may have groups; nothing can be asked of them.
             let of_float = asked.iter_mut().filter(|a| a.whole.float == float && a.whole.region.elements() > 0);
             let (mut small, large): (Vec<_>, Vec<_>) = of_float.partition(|a| !unit.streamed && small(a));
-            Small::new(analysis.options, &small).answer(compute, source, &mut small)?;
+            small.sort_by_key(|a| a.whole.layout.largest_group() > TINY_GROUP);
+            let tiny = small.partition_point(|a| a.whole.layout.largest_group() <= TINY_GROUP);
+            let (tiny, small) = small.split_at_mut(tiny);
+            Small::new(analysis.options, tiny).answer(analysis.options, cpu, source, tiny)?;
+            Small::new(analysis.options, small).answer(analysis.options, compute, source, small)?;
             for asked in large {
                 for (group, m, question, found) in &mut asked.groups {
                     let piece = Piece { region: asked.whole.layout.group(*group), ..asked.whole };
@@ -167,6 +183,14 @@ impl<'a> Distributions<'a> {
             }
         }
         Ok(resident)
+    }
+
+    /// The groups of a tensor without elements: however many, each is the same, and none is held.
+    fn empty(&self, tensor: usize, layout: &Layout, groups: u64, sink: EntrySink) -> Result<()> {
+        let (analysis, nothing) = (self.analysis, Moments::default());
+        let mut found = statistics(&nothing, &nothing, analysis.options.transform);
+        fill_undefined(analysis.options, &mut found);
+        (0..groups).try_for_each(|group| sink(entry(analysis.tensors[tensor], layout, group, found.clone())))
     }
 
     /// The moments of a unit's groups, whole by whole, and the counts of the first digits of a streamed one: a pass for
@@ -226,9 +250,12 @@ impl<'a> Asked<'a> {
     }
 
     /// The region in pieces of whole groups.
-    pub(super) fn pieces(&self) -> impl Iterator<Item = Piece> + use<> {
-        let whole = self.whole;
-        let regions = whole.layout.whole_groups(whole.region, GROUP_PIECE.max(whole.layout.largest_group()));
+    pub(super) fn pieces(&self, options: &Options) -> impl Iterator<Item = Piece> + use<> {
+        let (whole, largest) = (self.whole, self.whole.layout.largest_group());
+        let answer = 4 * (2 * options.quantiles.len() + options.histogram.unwrap_or(0)) as u64;
+        let groups = (GROUP_PIECE_ANSWERS / answer.max(1)).max(1);
+        let regions =
+            whole.layout.whole_groups(whole.region, GROUP_PIECE.min(groups.saturating_mul(largest)).max(largest));
         regions.map(move |region| Piece { region, ..whole })
     }
 }

@@ -36,7 +36,7 @@ impl Large<'_> {
         let mut in_bins = None;
         let mut first = None;
         if let Some(ranks) = &question.ranks {
-            let at_once = self.analysis.prefixes_at_once();
+            let at_once = self.analysis.prefixes_at_once(self.analysis.engine.compute(float));
             let bits =
                 order_statistics(float, magnitude, moments.zeros, &ranks.distinct, at_once, |level, prefixes| {
                     let bins = bins.as_ref().filter(|_| level == 1 && in_bins.is_none());

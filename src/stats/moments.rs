@@ -138,7 +138,8 @@ impl Moments {
         self.m4 = self.m4 * unit * unit * unit * unit;
     }
 
-    /// The moments of (x − mean of `whole`)/σ of `whole`, or `None` where that σ is zero or undefined.
+    /// The moments of (x − mean of `whole`)/σ of `whole`, or `None` where that σ is zero or undefined. Σ|x| does not
+    /// follow from the weights' own: `l1` is NaN.
     pub fn standardized(&self, whole: &Self) -> Option<Self> {
         let (mut group, mut whole) = (*self, *whole);
         if group.finite > 0 {

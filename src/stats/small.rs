@@ -43,8 +43,14 @@ impl Small {
         small
     }
 
-    pub(super) fn answer(&self, compute: &dyn Compute, source: &dyn Source, asked: &mut [&mut Asked]) -> Result<()> {
-        let pieces: Vec<Piece> = asked.iter().flat_map(|a| a.pieces()).collect();
+    pub(super) fn answer(
+        &self,
+        options: &Options,
+        compute: &dyn Compute,
+        source: &dyn Source,
+        asked: &mut [&mut Asked],
+    ) -> Result<()> {
+        let pieces: Vec<Piece> = asked.iter().flat_map(|a| a.pieces(options)).collect();
         if pieces.is_empty() {
             return Ok(());
         }

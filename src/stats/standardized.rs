@@ -30,7 +30,7 @@ impl Standardized<'_> {
         let question = Question::new(self.analysis.options, moments, found);
         let mut bins = None;
         if let Some(ranks) = &question.ranks {
-            let at_once = self.analysis.prefixes_at_once();
+            let at_once = self.analysis.prefixes_at_once(self.analysis.engine.cpu_engine());
             let bits = order_statistics(Float::F64, false, 0, &ranks.distinct, at_once, |level, prefixes| {
                 let edges = question.edges.as_deref().filter(|_| level == 0);
                 let counts = self.pass(Some((level, prefixes)), edges)?;
@@ -62,13 +62,13 @@ impl Standardized<'_> {
         }
         let source: &dyn Source = self.resident.map_or(&analysis.file, |r| r);
         let engine = analysis.engine.cpu_engine();
-        let partial: Vec<Mutex<Tables>> = (0..engine.threads()).map(|_| Mutex::new(tables())).collect();
+        let partial: Vec<Mutex<Tables>> = (0..engine.tables()).map(|_| Mutex::new(tables())).collect();
         let mut pieces = self.standards.iter().flat_map(|&(tensor, standard)| {
             let layout = analysis.layout(tensor);
             analysis.pieces(tensor, layout, layout.all()).map(move |piece| (piece, standard))
         });
         engine.for_each(source, &mut pieces, |thread, piece: &Piece, standard: &Standard, bytes| {
-            let mut tables = partial[thread].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut tables = partial[thread % partial.len()].lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             tables.count(piece.float, bytes, *standard, digits, inner);
         })?;
         let mut whole = tables();

@@ -73,7 +73,7 @@ impl<'a> TotalCounts<'a> {
         let mut in_bins = question.edges.as_ref().map(|edges| self.counted_bins(edges, map));
         let mut binned = false;
         if let Some(ranks) = &question.ranks {
-            let (zeros, at_once) = (moments.zeros, self.analysis.prefixes_at_once());
+            let (zeros, at_once) = (moments.zeros, self.analysis.prefixes_at_once(self.compute(Float::F32)));
             let bits = order_statistics(space, map.magnitude, zeros, &ranks.distinct, at_once, |level, prefixes| {
                 let digits = Digits { level, prefixes, widen: self.widen };
                 let mut counts = self.counted_digits(space, &digits);

@@ -1,6 +1,7 @@
 //! Which tensors, or groups of a tensor, are in memory together.
 
 use super::distribution::Distributions;
+use super::layout::Kind;
 use crate::scan::Piece;
 
 /// Regions that are answered together.
@@ -39,6 +40,14 @@ impl Iterator for Units<'_> {
         while self.tensor < analysis.tensors.len() {
             let (float, layout) = (analysis.float(self.tensor), analysis.layout(self.tensor));
             let whole = Piece { tensor: self.tensor, float, layout, region: layout.all() };
+            if matches!(layout.kind, Kind::Empty(_)) {
+                if !wholes.is_empty() {
+                    break;
+                }
+                // By itself: it may have a million groups, none of which needs room.
+                self.tensor += 1;
+                return Some(Unit { wholes: vec![whole], streamed: false });
+            }
             let cost = self.of.cost(float, &layout, whole.region);
             if used.saturating_add(cost) > budget && !wholes.is_empty() {
                 break;
