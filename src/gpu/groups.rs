@@ -59,7 +59,7 @@ impl GpuEngine {
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         self.fill(slot, &mut encoder, source, chunk, &work)?;
         let data = 0..chunk.data_bytes + PADDING;
-        let mut record = |kernel: &super::Kernel, asked, out| {
+        let mut record = |kernel: &super::Kernel, asked, out, workgroups: usize| {
             let buffers = [
                 binding(&slot.data, &data),
                 binding(&slot.work, &list),
@@ -67,13 +67,18 @@ impl GpuEngine {
                 binding(&slot.out, out),
             ];
             let buffers: Vec<_> = buffers.into_iter().flatten().collect();
-            kernel.record(&self.device, &mut encoder, &buffers, views.len() as u32);
+            kernel.record(&self.device, &mut encoder, &buffers, workgroups as u32);
         };
         if request.ranks_each > 0 {
-            record(&select::kernel(self, float, request.magnitude, request.ranks_each), &ranks, &keys);
+            record(
+                &select::kernel(self, float, request.magnitude, request.ranks_each),
+                &ranks,
+                &keys,
+                views.len() * request.ranks_each,
+            );
         }
         if let Some(each) = request.thresholds_each {
-            record(&bin_counts::kernel(self, float, request.magnitude, each), &thresholds, &bins);
+            record(&bin_counts::kernel(self, float, request.magnitude, each), &thresholds, &bins, views.len());
         }
         self.record_readback(slot, &mut encoder, work.out_bytes);
         let submission = self.submit(slot, encoder);

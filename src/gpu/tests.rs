@@ -284,3 +284,23 @@ fn tables_are_split_at_the_limits_of_the_adapter() {
     assert!(at_once >= 1 && at_once * DIGIT_VALUES as u64 * 4 <= gpu.binding_bytes());
     assert!(gpu.chunk_bytes(u64::MAX) < gpu.binding_bytes());
 }
+
+#[test]
+fn many_ranks_of_one_group() {
+    let Some((cpu, gpu)) = engines() else { return };
+    let mut bits = noise(4);
+    let bytes = (0..60_000).flat_map(|_| bits().to_le_bytes()[..4].to_vec()).collect();
+    let tensors = vec![Held { float: Float::F32, shape: vec![60_000], bytes }];
+    let layout = Layout::new(&[60_000], Grouping::Tensor);
+    let pieces = [Piece { tensor: 0, float: Float::F32, layout, region: layout.all() }];
+    let ranks: Vec<u64> = (0..500).map(|i| i * 117).collect();
+    let request = GroupRequest {
+        ranks: &ranks,
+        ranks_each: ranks.len(),
+        thresholds: &[],
+        thresholds_each: None,
+        magnitude: false,
+        memory_bytes: 0,
+    };
+    assert_eq!(gpu.groups(&tensors, &pieces, &request).unwrap(), cpu.groups(&tensors, &pieces, &request).unwrap());
+}

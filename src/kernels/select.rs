@@ -1,4 +1,4 @@
-//! Exact order statistics of groups that are small enough for one workgroup, or one thread.
+//! Exact order statistics of groups that are small enough for one workgroup.
 
 /// The CPU twin: the keys of `ranks` (ascending, below `keys.len()`) among `keys`, which are reordered. A radix
 /// selection by bytes, most significant first: no sort, and work that shrinks from byte to byte.
