@@ -15,6 +15,9 @@ const BYTES: usize = 256 << 20;
 /// Bytes that a thread takes at a time, as the engine does.
 const PIECE: usize = 128 << 10;
 
+/// Weights before they repeat.
+const PERIOD: usize = 1 << 18;
+
 /// Roughly normal weights with σ 0.02.
 fn weights() -> Vec<f32> {
     let mut state = 1u64;
@@ -24,7 +27,7 @@ fn weights() -> Vec<f32> {
         state ^= state << 17;
         (state >> 40) as f32 / (1 << 24) as f32 - 0.5
     };
-    let block: Vec<f32> = (0..1 << 18).map(|_| (0..4).map(|_| uniform()).sum::<f32>() * 0.0346).collect();
+    let block: Vec<f32> = (0..PERIOD).map(|_| (0..4).map(|_| uniform()).sum::<f32>() * 0.0346).collect();
     block.iter().copied().cycle().take(BYTES / 4).collect()
 }
 
@@ -78,7 +81,7 @@ fn moments(float: Float, bytes: &[u8]) -> Moments {
 }
 
 fn check(float: Float, bytes: &[u8], found: &Moments) {
-    let n = (1 << 20) / float.bytes();
+    let n = PERIOD;
     let one = Moments::of_bytes(float, &bytes[..n * float.bytes()]);
     // The weights repeat, so that the whole has the statistics of a part.
     let close =

@@ -3,7 +3,7 @@
 use crate::Float;
 use crate::float::{table, to_f32, to_f64};
 use crate::kernels::byte_histogram::count_bytes;
-use crate::kernels::moments::{BLOCK, column_moments_f32, log_moments, moments_f32, moments_f64, weighted_moments};
+use crate::kernels::moments::{BLOCK, block_f32, column_moments_f32, log_moments, moments_f64, weighted_moments};
 use crate::scan::{Piece, Values};
 use crate::stats::Moments;
 use crate::stats::layout::{Kind, Run};
@@ -48,12 +48,14 @@ impl Scratch {
             return counted_moments(float, bytes);
         }
         let mut total = Moments::default();
+        let mut end = 0;
         for block in bytes.chunks(BLOCK * float.bytes()) {
             let n = block.len() / float.bytes();
+            end += block.len();
             total.combine(&match (float, values) {
                 (Float::F64, Values::Weights) => moments_f64(self.decoded_f64(block, n)),
                 (Float::F64, Values::Logarithms) => log_moments(self.decoded_f64(block, n)),
-                (_, Values::Weights) => moments_f32(self.decoded(float, block, n)),
+                (_, Values::Weights) => block_f32(self.decoded(float, block, n), &bytes[end..]),
                 (_, Values::Logarithms) => log_moments(self.decoded(float, block, n)),
             });
         }

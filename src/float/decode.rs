@@ -1,7 +1,6 @@
 //! Bits to values.
 
 use fearless_simd::{Level, dispatch};
-use half::slice::HalfFloatSliceExt;
 
 use super::Float;
 
@@ -10,23 +9,12 @@ pub(crate) fn to_f32(float: Float, bytes: &[u8], out: &mut [f32]) {
     match float {
         Float::F32 | Float::F64 => copy_f32(bytes, out),
         Float::BF16 => widen_bf16(bytes, out),
-        Float::F16 => match bytemuck::try_cast_slice(bytes) {
-            Ok(bits) => half_slice(bits).convert_to_f32_slice(out),
-            Err(_) => {
-                for (x, b) in out.iter_mut().zip(bytes.as_chunks().0) {
-                    *x = half::f16::from_le_bytes(*b).to_f32();
-                }
-            }
-        },
+        Float::F16 => widen_f16(bytes, out),
         Float::E4M3 | Float::E5M2 => {
             let table = table(float);
             out.iter_mut().zip(bytes).for_each(|(x, b)| *x = table[usize::from(*b)]);
         }
     }
-}
-
-fn half_slice(bits: &[u16]) -> &[half::f16] {
-    half::slice::HalfBitsSliceExt::reinterpret_cast(bits)
 }
 
 fn copy_f32(bytes: &[u8], out: &mut [f32]) {
@@ -38,6 +26,23 @@ fn widen_bf16(bytes: &[u8], out: &mut [f32]) {
     fn widen(bytes: &[u8], out: &mut [f32]) {
         for (x, b) in out.iter_mut().zip(bytes.as_chunks().0) {
             *x = f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16);
+        }
+    }
+    dispatch!(Level::new(), _ => widen(bytes, out))
+}
+
+/// Exponent and mantissa moved to where f32 has them, then multiplied by what the exponents' biases differ by, which is
+/// exact and makes subnormals normal. Inf and NaN get the largest exponent.
+fn widen_f16(bytes: &[u8], out: &mut [f32]) {
+    #[inline(always)]
+    fn widen(bytes: &[u8], out: &mut [f32]) {
+        const BIAS: f32 = 5.192_296_858_534_828e33; // 2^112
+        for (x, b) in out.iter_mut().zip(bytes.as_chunks().0) {
+            let bits = u32::from(u16::from_le_bytes(*b));
+            let magnitude = bits & 0x7fff;
+            let widened = (f32::from_bits(magnitude << 13) * BIAS).to_bits();
+            let special = if magnitude >= 0x7c00 { 0x7f80_0000 } else { 0 };
+            *x = f32::from_bits(widened | special | (bits & 0x8000) << 16);
         }
     }
     dispatch!(Level::new(), _ => widen(bytes, out))

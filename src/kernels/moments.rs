@@ -2,11 +2,12 @@
 
 mod columns;
 mod logarithm;
+mod prefetch;
 mod twin;
 
 pub(crate) use columns::column_moments_f32;
 pub(crate) use logarithm::{ln_of, log_moments};
-pub(crate) use twin::{BLOCK, moments_f32, moments_f64, weighted_moments};
+pub(crate) use twin::{BLOCK, block_f32, moments_f32, moments_f64, weighted_moments};
 
 #[cfg(feature = "gpu")]
 pub(crate) use on_gpu::*;
