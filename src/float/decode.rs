@@ -36,7 +36,7 @@ fn widen_bf16(bytes: &[u8], out: &mut [f32]) {
 fn widen_f16(bytes: &[u8], out: &mut [f32]) {
     #[inline(always)]
     fn widen(bytes: &[u8], out: &mut [f32]) {
-        const BIAS: f32 = 5.192_296_858_534_828e33; // 2^112
+        const BIAS: f32 = f32::from_bits((127 + 112) << 23); // 2^112
         for (x, b) in out.iter_mut().zip(bytes.as_chunks().0) {
             let bits = u32::from(u16::from_le_bytes(*b));
             let magnitude = bits & 0x7fff;
