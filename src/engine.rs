@@ -88,6 +88,17 @@ impl Engine {
         &self.cpu
     }
 
+    /// Whether a GPU computes weights of this format.
+    pub(crate) fn is_gpu_for(&self, float: Float) -> bool {
+        #[cfg(feature = "gpu")]
+        return self.gpu.is_some() && GpuEngine::computes(float);
+        #[cfg(not(feature = "gpu"))]
+        {
+            let _ = float;
+            false
+        }
+    }
+
     pub(crate) fn cpu_engine(&self) -> &CpuEngine {
         &self.cpu
     }

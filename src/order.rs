@@ -29,6 +29,19 @@ impl Float {
         }
     }
 
+    /// The magnitude, as bits, beyond which there is NaN alone: inf, or the largest finite one where there is no inf.
+    pub(crate) const fn largest_magnitude(self) -> u64 {
+        match self {
+            Self::E4M3 => self.non_finite() - 1,
+            _ => self.non_finite(),
+        }
+    }
+
+    /// The bits of |w|.
+    pub(crate) const fn magnitude(self, bits: u64) -> u64 {
+        bits & (self.sign() - 1)
+    }
+
     /// Whether `bits` are those of a finite value.
     pub(crate) const fn is_finite(self, bits: u64) -> bool {
         bits & (self.sign() - 1) < self.non_finite()

@@ -1,5 +1,6 @@
 //! The CPU engine: the kernels' twins over pieces, on all threads of a pool, in a fixed order.
 
+mod cut;
 mod piece;
 
 use std::num::NonZeroUsize;
@@ -12,7 +13,9 @@ use crate::kernels::bin_counts::{BinTable, bin_of};
 use crate::kernels::bit_histogram::count_digits;
 use crate::kernels::select::select;
 use crate::order::bits_at;
-use crate::scan::{Buffer, Compute, Counts, GroupAnswer, GroupRequest, MomentSink, Piece, Request, Source};
+use crate::scan::{
+    Buffer, Compute, Counts, CutCounts, GroupAnswer, GroupRequest, Job, MomentSink, Piece, Request, Source,
+};
 use crate::stats::Moments;
 use crate::stats::layout::View;
 use crate::{Error, Float, Result};
@@ -176,6 +179,10 @@ impl Compute for CpuEngine {
             whole.bins.extend(part.bins);
         }
         Ok(whole)
+    }
+
+    fn cut(&self, jobs: &mut [Job], budgets: &mut [u64], _memory_bytes: u64) -> Result<Vec<CutCounts>> {
+        self.cut_jobs(jobs, budgets)
     }
 
     fn group_elements(&self) -> u64 {

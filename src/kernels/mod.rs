@@ -1,12 +1,17 @@
 //! The kernels: one `.rs` a kernel, with its CPU twin, beside a shader of the same stem.
 
+pub(crate) mod apply_mask;
 pub(crate) mod bin_counts;
 pub(crate) mod bit_histogram;
 pub(crate) mod byte_histogram;
+pub(crate) mod magnitude_histogram;
+pub(crate) mod mask_counts;
 pub(crate) mod moments;
+pub(crate) mod nm_mask;
 pub(crate) mod select;
 #[cfg(feature = "gpu")]
 pub(crate) mod strided_moments;
+pub(crate) mod threshold_mask;
 
 #[cfg(all(test, feature = "gpu"))]
 mod shaders;

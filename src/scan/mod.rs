@@ -1,7 +1,9 @@
 //! Passing over weights piece by piece: what an engine is asked, and where it reads from.
 
+mod cut;
 mod source;
 
+pub(crate) use cut::{CutCounts, HostRule, Job, Rule, aligned_unit};
 pub(crate) use source::{Buffer, File, Resident, Source};
 
 use crate::stats::Moments;
@@ -139,6 +141,9 @@ pub(crate) trait Compute: Sync {
 
     /// Answers `request` for `pieces`, each holding whole groups.
     fn groups(&self, source: &dyn Source, pieces: &[Piece], request: &GroupRequest) -> Result<GroupAnswer>;
+
+    /// Cuts every job as its rule says, in order: the `budgets` are what ties may still be cut, and go down.
+    fn cut(&self, jobs: &mut [Job], budgets: &mut [u64], memory_bytes: u64) -> Result<Vec<CutCounts>>;
 
     /// Elements up to which a group is best asked about by [`Self::groups`].
     fn group_elements(&self) -> u64;

@@ -1,0 +1,66 @@
+//! How many weights a mask keeps, and how many are zero.
+
+use fearless_simd::{Level, dispatch};
+
+use crate::Float;
+use crate::order::bits_at;
+
+/// The CPU twin of the mask's population count.
+pub(crate) fn kept(mask: &[u32]) -> u64 {
+    mask.iter().map(|word| u64::from(word.count_ones())).sum()
+}
+
+/// The CPU twin of the count of ±0.
+pub(crate) fn zeros(float: Float, bytes: &[u8]) -> u64 {
+    super::threshold_mask::count_ties(float, bytes, 0)
+}
+
+/// The CPU twin of the largest magnitude, as bits, among the elements that `mask` cuts; `None` where it cuts none.
+pub(crate) fn largest_cut(float: Float, bytes: &[u8], mask: &[u32]) -> Option<u64> {
+    #[inline(always)]
+    fn largest<const WIDTH: usize>(bytes: &[u8], mask: &[u32], bits: impl Fn([u8; WIDTH]) -> u32) -> u32 {
+        let words = bytes.as_chunks().0.chunks(32).zip(mask).filter(|(_, word)| **word != u32::MAX);
+        // 0 for what is kept.
+        let cut = |(i, element): (usize, &[u8; WIDTH]), word: u32| bits(*element) & (word >> i & 1).wrapping_sub(1);
+        words.map(|(elements, &word)| elements.iter().enumerate().map(|e| cut(e, word)).fold(0, u32::max)).fold(0, u32::max)
+    }
+    let elements = bytes.len() / float.bytes();
+    if kept(mask) == elements as u64 {
+        return None;
+    }
+    Some(dispatch!(Level::new(), _ => match float.bytes() {
+        1 => largest::<1>(bytes, mask, |b| u32::from(b[0] & 0x7f)).into(),
+        2 => largest::<2>(bytes, mask, |b| u32::from(u16::from_le_bytes(b) & 0x7fff)).into(),
+        4 => largest::<4>(bytes, mask, |b| u32::from_le_bytes(b) & 0x7fff_ffff).into(),
+        _ => (0..elements)
+            .filter(|i| mask[i / 32] >> (i % 32) & 1 == 0)
+            .map(|i| float.magnitude(bits_at(float, bytes, i)))
+            .fold(0, u64::max),
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equals_one_by_one() {
+        for float in Float::ALL {
+            for elements in [1usize, 31, 32, 75] {
+                let bits = |i: usize| (i as u64 * 0x9e37_79b9_7f4a_7c15) >> (64 - float.bits()) & if i % 5 == 0 { float.sign() } else { u64::MAX };
+                let bytes: Vec<u8> = (0..elements).flat_map(|i| bits(i).to_le_bytes().into_iter().take(float.bytes())).collect();
+                for seed in [0u32, 0x5bd1_e995, u32::MAX] {
+                    let mut mask: Vec<u32> = (0..elements.div_ceil(32) as u32).map(|i| seed.wrapping_mul(i + 1)).collect();
+                    if seed == u32::MAX { mask.fill(seed) }
+                    if elements % 32 > 0 { *mask.last_mut().unwrap() &= !(u32::MAX << (elements % 32)) }
+                    let is_kept = |i: &usize| mask[i / 32] >> (i % 32) & 1 == 1;
+                    let want = (0..elements).filter(|i| !is_kept(i)).map(|i| float.magnitude(bits(i))).max();
+                    assert_eq!(largest_cut(float, &bytes, &mask), want, "{float:?} {elements} {seed:#x}");
+                    assert_eq!(kept(&mask), (0..elements).filter(is_kept).count() as u64);
+                    let none = (0..elements).filter(|i| float.magnitude(bits(*i)) == 0).count() as u64;
+                    assert_eq!(zeros(float, &bytes), none);
+                }
+            }
+        }
+    }
+}

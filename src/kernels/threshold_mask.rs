@@ -1,0 +1,158 @@
+//! Masks from a threshold: magnitudes on one side of it are cut, and of those that equal it the first few.
+
+use fearless_simd::{Level, dispatch};
+
+use crate::Float;
+
+/// Magnitudes that are cut, as bits: NaN is never among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Threshold {
+    /// The first magnitude that is cut.
+    pub(crate) from: u64,
+    /// The first magnitude after those.
+    pub(crate) to: u64,
+    /// Of this magnitude, some are cut.
+    pub(crate) tie: u64,
+}
+
+impl Threshold {
+    /// What is cut below, or `above`, the magnitude `key`.
+    pub(crate) fn new(float: Float, key: u64, above: bool) -> Self {
+        let end = float.largest_magnitude() + 1;
+        if above { Self { from: key + 1, to: end, tie: key } } else { Self { from: 0, to: key, tie: key } }
+    }
+}
+
+/// The CPU twin: sets `mask`, a bit for each element of `bytes`, 1 where it is kept, and cuts the first `allowed` ties.
+pub(crate) fn threshold_mask(float: Float, bytes: &[u8], threshold: Threshold, allowed: u64, mask: &mut [u32]) {
+    dispatch!(Level::new(), _ => match float.bytes() {
+        1 => masks::<1, 32>(bytes, threshold, allowed, mask, |b| u32::from(b[0] & 0x7f)),
+        2 => masks::<2, 64>(bytes, threshold, allowed, mask, |b| u32::from(u16::from_le_bytes(b) & 0x7fff)),
+        4 => masks::<4, 128>(bytes, threshold, allowed, mask, |b| u32::from_le_bytes(b) & 0x7fff_ffff),
+        _ => masks_of_f64(bytes, threshold, allowed, mask),
+    });
+}
+
+/// How many elements of `bytes` equal the tie's magnitude.
+pub(crate) fn count_ties(float: Float, bytes: &[u8], tie: u64) -> u64 {
+    #[inline(always)]
+    fn count<const WIDTH: usize>(bytes: &[u8], tie: u32, magnitude: impl Fn([u8; WIDTH]) -> u32) -> u64 {
+        // Counts of 32 bits as wide as the magnitudes, folded before they are full.
+        let parts = bytes.as_chunks().0.chunks(1 << 20);
+        parts.map(|part| u64::from(part.iter().map(|b| u32::from(magnitude(*b) == tie)).sum::<u32>())).sum()
+    }
+    dispatch!(Level::new(), _ => match float.bytes() {
+        1 => count::<1>(bytes, tie as u32, |b| u32::from(b[0] & 0x7f)),
+        2 => count::<2>(bytes, tie as u32, |b| u32::from(u16::from_le_bytes(b) & 0x7fff)),
+        4 => count::<4>(bytes, tie as u32, |b| u32::from_le_bytes(b) & 0x7fff_ffff),
+        _ => bytes.as_chunks().0.iter().filter(|b| u64::from_le_bytes(**b) << 1 == tie << 1).count() as u64,
+    })
+}
+
+/// `BYTES` are those of the 32 elements of a word.
+#[inline(always)]
+fn masks<const WIDTH: usize, const BYTES: usize>(
+    bytes: &[u8],
+    Threshold { from, to, tie }: Threshold,
+    mut allowed: u64,
+    mask: &mut [u32],
+    magnitude: impl Fn([u8; WIDTH]) -> u32 + Copy,
+) {
+    let (from, span, tie) = (from as u32, (to - from) as u32, tie as u32);
+    let word = |elements: &[[u8; WIDTH]]| {
+        let (mut cut, mut ties) = (0, 0);
+        for (i, element) in elements.iter().enumerate() {
+            let magnitude = magnitude(*element);
+            // One comparison for both ends.
+            cut |= u32::from(magnitude.wrapping_sub(from) < span) << i;
+            ties |= u32::from(magnitude == tie) << i;
+        }
+        (cut, ties)
+    };
+    let (whole, rest) = bytes.as_chunks::<BYTES>();
+    let last = mask.len().saturating_sub(1);
+    for (elements, out) in whole.iter().zip(mask.iter_mut()) {
+        let (cut, ties) = word(elements.as_chunks().0);
+        *out = !(cut | first_bits(ties, &mut allowed));
+    }
+    if !rest.is_empty() {
+        let elements = rest.as_chunks().0;
+        let (cut, ties) = word(elements);
+        mask[last] = !(cut | first_bits(ties, &mut allowed)) & !(u32::MAX << elements.len());
+    }
+}
+
+#[inline(always)]
+fn masks_of_f64(bytes: &[u8], Threshold { from, to, tie }: Threshold, mut allowed: u64, mask: &mut [u32]) {
+    for (elements, out) in bytes.as_chunks::<8>().0.chunks(32).zip(mask) {
+        let (mut cut, mut ties) = (0, 0);
+        for (i, element) in elements.iter().enumerate() {
+            let magnitude = u64::from_le_bytes(*element) & (u64::MAX >> 1);
+            cut |= u32::from((from..to).contains(&magnitude)) << i;
+            ties |= u32::from(magnitude == tie) << i;
+        }
+        *out = !(cut | first_bits(ties, &mut allowed)) & (u32::MAX >> (32 - elements.len()));
+    }
+}
+
+/// The lowest `allowed` bits of `bits`, which are taken from it.
+#[inline(always)]
+fn first_bits(bits: u32, allowed: &mut u64) -> u32 {
+    let n = u64::from(bits.count_ones());
+    if n <= *allowed {
+        *allowed -= n;
+        return bits;
+    }
+    let mut rest = bits;
+    for _ in 0..std::mem::take(allowed) {
+        rest &= rest - 1;
+    }
+    bits & !rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// What a sort says: the first k of the ranking, NaN last and never cut.
+    fn naive(float: Float, bits: &[u64], threshold: Threshold, mut allowed: u64) -> Vec<bool> {
+        let kept = bits.iter().map(|b| {
+            let magnitude = b & (float.sign() - 1);
+            let tie = magnitude == threshold.tie && allowed > 0;
+            allowed -= u64::from(tie);
+            !tie && !(threshold.from..threshold.to).contains(&magnitude)
+        });
+        kept.collect()
+    }
+
+    proptest! {
+        #[test]
+        fn equals_one_by_one(
+            seeds in prop::collection::vec((any::<u64>(), any::<bool>()), 1..200),
+            allowed in 0..40u64,
+            at in any::<prop::sample::Index>(),
+            above in any::<bool>(),
+        ) {
+            for float in Float::ALL {
+                // Many of a few values.
+                let bits: Vec<u64> = seeds
+                    .iter()
+                    .map(|(x, few)| if *few { 3 + (x % 2) * float.sign() } else { x >> (64 - float.bits()) })
+                    .collect();
+                let bytes: Vec<u8> = bits.iter().flat_map(|b| b.to_le_bytes().into_iter().take(float.bytes())).collect();
+                let key = at.get(&bits) & (float.sign() - 1);
+                prop_assume!(key <= float.largest_magnitude());
+                let threshold = Threshold::new(float, key, above);
+                let mut mask = vec![7; bits.len().div_ceil(32)];
+                threshold_mask(float, &bytes, threshold, allowed, &mut mask);
+                let want = naive(float, &bits, threshold, allowed);
+                let found: Vec<bool> = (0..mask.len() * 32).map(|i| mask[i / 32] >> (i % 32) & 1 == 1).collect();
+                prop_assert_eq!(&found[..want.len()], &want[..], "{:?}", float);
+                prop_assert!(found[want.len()..].iter().all(|kept| !kept), "padding bits are 0");
+                let ties = bits.iter().filter(|b| *b & (float.sign() - 1) == key).count() as u64;
+                prop_assert_eq!(count_ties(float, &bytes, key), ties);
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What exactly happens to each tensor: pure data, JSON both ways.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::Criterion;
+use crate::{Checkpoint, Dtype, Error, Result};
+
+/// The printable result of criterion, pattern, allocation and schedule. It holds integers alone: run again on the same
+/// model, by whichever engine, it cuts the same weights.
+///
+/// ```
+/// use secateur::prune::Plan;
+///
+/// let text = r#"{"secateur": "0.1.0", "pattern": "element", "criterion": "magnitude", "keep": "largest",
+///     "tensors": [{"name": "fc.weight", "dtype": "F32", "shape": [4, 8], "count": 32, "cut": 16}], "left_out": []}"#;
+/// let plan: Plan = serde_json::from_str(text)?;
+/// assert_eq!(plan.tensors[0].cut, 16);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The version that made it.
+    pub secateur: String,
+    /// What is cut: `element` or `N:M`.
+    pub pattern: String,
+    /// How weights are scored, as [`Criterion`] spells it.
+    pub criterion: String,
+    /// Which scores stay.
+    pub keep: String,
+    /// How the rate was shared among the tensors, for the reader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allocation: Option<String>,
+    /// The tensors that are cut, bytewise by name.
+    pub tensors: Vec<PlannedTensor>,
+    /// What stays as it is, and why.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
+}
+
+/// What happens to one tensor.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedTensor {
+    /// Its name.
+    pub name: String,
+    /// Its dtype.
+    pub dtype: Dtype,
+    /// Its shape.
+    pub shape: Vec<u64>,
+    /// Its elements.
+    pub count: u64,
+    /// How many are cut: those that rank lowest. NaN is never cut, even if fewer are left then.
+    pub cut: u64,
+}
+
+/// A tensor that is not cut.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Its name.
+    pub name: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl Plan {
+    /// Reads a plan.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or [`Error::Format`] where the file is no plan.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        serde_json::from_slice(&text).map_err(|e| Error::format(path, format!("this is no plan: {e} (--plan writes one)")))
+    }
+
+    /// Checks that the plan is for this model.
+    pub(super) fn check(&self, model: &Checkpoint) -> Result<()> {
+        for planned in &self.tensors {
+            let fail = |why: String| {
+                let message = format!("the plan is not for this model: {why}");
+                Error::tensor(model.path(), &planned.name, message)
+            };
+            let tensor = model.get(&planned.name).ok_or_else(|| fail("the model has no such tensor".to_owned()))?;
+            if tensor.shape() != planned.shape || tensor.dtype() != planned.dtype {
+                return Err(fail(format!(
+                    "it is {} {:?} in the plan and {} {:?} in the model",
+                    planned.dtype,
+                    planned.shape,
+                    tensor.dtype(),
+                    tensor.shape()
+                )));
+            }
+            if tensor.float().is_none() {
+                return Err(fail(format!("{} has no magnitudes to cut by", tensor.dtype())));
+            }
+            if planned.cut > tensor.elements() {
+                return Err(fail(format!("{} of its {} elements are to be cut", planned.cut, tensor.elements())));
+            }
+        }
+        let mut names: Vec<&str> = self.tensors.iter().map(|t| t.name.as_str()).collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(twice) => Err(Error::tensor(model.path(), twice[0], "the plan has it twice")),
+            None => Ok(()),
+        }
+    }
+
+    /// The criterion of the plan.
+    pub(super) fn criterion(&self) -> Result<Criterion> {
+        self.criterion.parse()
+    }
+}
