@@ -8,7 +8,7 @@ use crate::{Dtype, Error, Result, Tensor};
 use serde::Deserialize;
 use serde::de::value::{Error as DtypeError, StrDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, Visitor};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::path::Path;
 
@@ -71,11 +71,22 @@ pub(super) fn parse(path: &Path, json: &[u8], file: usize, data_start: u64, data
     Ok(tensors)
 }
 
+/// The `__metadata__` of a header that [`parse`] has accepted; `None` where it has none.
+pub(super) fn metadata(path: &Path, json: &[u8]) -> Result<Option<BTreeMap<String, String>>> {
+    #[derive(Deserialize)]
+    struct Json {
+        __metadata__: Option<BTreeMap<String, String>>,
+    }
+    let json: Json = serde_json::from_slice(json)
+        .map_err(|error| Error::format(path, format!("the header has changed ({})", shortened(&error.to_string()))))?;
+    Ok(json.__metadata__)
+}
+
 /// As many as numpy and PyTorch allow. A shape is repeated in every group's entry: a million axes must not be.
-const MAX_AXES: usize = 64;
+pub(super) const MAX_AXES: usize = 64;
 
 /// Elements and bytes of an array, or why there cannot be one.
-fn size(shape: &[u64], dtype: Dtype) -> Result<(u64, u64), String> {
+pub(super) fn size(shape: &[u64], dtype: Dtype) -> Result<(u64, u64), String> {
     let elements = shape.iter().try_fold(1u64, |product, &axis| product.checked_mul(axis));
     let bits = elements.and_then(|n| n.checked_mul(dtype.bitsize() as u64));
     match (elements, bits) {

@@ -4,6 +4,7 @@ use super::{natural, shard, shortened, tensor};
 use crate::{Error, Result, Tensor};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
@@ -52,8 +53,32 @@ impl<'de> Visitor<'de> for PairsVisitor {
     }
 }
 
+/// The index at `path` with another `weight_map`, of (tensor, shard) pairs, and another `metadata.total_size`; whatever
+/// else it says is carried over. Laid out as Hugging Face's libraries do: two spaces, keys sorted.
+pub(super) fn rewritten<'a>(
+    path: &Path,
+    pairs: impl Iterator<Item = (&'a str, &'a str)>,
+    total_bytes: u64,
+) -> Result<Vec<u8>> {
+    let changed = |error: serde_json::Error| Error::format(path, format!("the index has changed ({error})"));
+    let mut index: Map<String, Value> = serde_json::from_slice(&bytes_of(path)?).map_err(changed)?;
+    index.insert("weight_map".to_owned(), pairs.map(|(name, shard)| (name.to_owned(), Value::from(shard))).collect());
+    let metadata = index.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
+    if !metadata.is_object() {
+        *metadata = Value::Object(Map::new());
+    }
+    metadata["total_size"] = total_bytes.into();
+    let mut json = serde_json::to_vec_pretty(&index).map_err(changed)?;
+    json.push(b'\n');
+    Ok(json)
+}
+
 /// Reads and checks the index at `path`; opens no shard.
 pub(super) fn read(path: &Path) -> Result<Index> {
+    parse(path, &bytes_of(path)?)
+}
+
+fn bytes_of(path: &Path) -> Result<Vec<u8>> {
     let (file, bytes) = shard::open_regular(path)?;
     if bytes > MAX_INDEX_BYTES {
         return Err(Error::format(
@@ -61,7 +86,7 @@ pub(super) fn read(path: &Path) -> Result<Index> {
             format!("{bytes} bytes are too many for an index ({MAX_INDEX_BYTES} at most)"),
         ));
     }
-    parse(path, &shard::read_at(path, &file, 0, bytes)?)
+    shard::read_at(path, &file, 0, bytes)
 }
 
 fn parse(path: &Path, json: &[u8]) -> Result<Index> {

@@ -1,4 +1,4 @@
-//! A model's files, read in bounded chunks.
+//! A model's files, read in bounded chunks and written atomically.
 //!
 //! [`Checkpoint::open`] reads and checks the headers; the data stays on disk until [`Checkpoint::read_exact_at`]
 //! fetches a piece of it. Nothing a file says is trusted: sizes are checked before anything is allocated, every byte of
@@ -22,6 +22,8 @@
 //! }
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! [`Writer`] writes a checkpoint that is made from an open one, whole or not at all.
 
 mod folder;
 mod foreign;
@@ -32,9 +34,11 @@ mod positioned;
 mod selection;
 mod shard;
 mod tensor;
+mod write;
 
 pub use selection::Selection;
 pub use tensor::Tensor;
+pub use write::{Planned, Writer};
 
 use crate::{Error, Result, escape};
 use shard::Shard;
@@ -49,6 +53,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Checkpoint {
     path: PathBuf,
+    /// The index of the shards, where there is one.
+    index: Option<PathBuf>,
     shards: Vec<Shard>,
     tensors: Vec<Tensor>,
 }
@@ -72,7 +78,7 @@ impl Checkpoint {
         let source = if is_folder { folder::choose(path)? } else { path.to_owned() };
         if !source.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
             let (shard, tensors) = shard::open(&source, 0)?;
-            return Ok(Self { path: path.to_owned(), shards: vec![shard], tensors });
+            return Ok(Self { path: path.to_owned(), index: None, shards: vec![shard], tensors });
         }
         let index = index::read(&source)?;
         if is_folder {
@@ -97,7 +103,7 @@ impl Checkpoint {
         }
         tensor::sort(&mut tensors);
         index.check(source, &tensors)?;
-        Ok(Self { path: path.to_owned(), shards, tensors })
+        Ok(Self { path: path.to_owned(), index: Some(source.to_owned()), shards, tensors })
     }
 
     /// The path the checkpoint was opened by, as given: a file, a folder or an index.
@@ -108,6 +114,16 @@ impl Checkpoint {
     /// The safetensors files, in the natural order of their names.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         self.shards.iter().map(|shard| shard.path.as_path())
+    }
+
+    /// The folder that is the model, where it was opened by a folder or an index: `None` for a single file.
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        match &self.index {
+            Some(index) => {
+                Some(index.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))
+            }
+            None => self.shards.first().is_some_and(|shard| shard.path != self.path).then_some(self.path.as_path()),
+        }
     }
 
     /// Every tensor of every file, in the natural order of names: `layers.2` before `layers.10`.

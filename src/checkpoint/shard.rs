@@ -6,15 +6,19 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 /// The longest header safetensors allows, in bytes.
-const MAX_HEADER_BYTES: u64 = 100_000_000;
+pub(super) const MAX_HEADER_BYTES: u64 = 100_000_000;
 /// The header's length, a little-endian u64, comes first.
-const LENGTH_BYTES: u64 = 8;
+pub(super) const LENGTH_BYTES: u64 = 8;
 
 /// A safetensors file that stays open for as long as its checkpoint.
 #[derive(Debug)]
 pub(super) struct Shard {
     pub(super) path: PathBuf,
     pub(super) file: File,
+    /// Where the data starts: the size of the header, its length included, in bytes.
+    pub(super) data_start: u64,
+    /// The size of the whole file in bytes.
+    pub(super) bytes: u64,
 }
 
 /// Opens number `number` of a checkpoint's files and reads its header.
@@ -55,7 +59,7 @@ pub(super) fn open(path: &Path, number: usize) -> Result<(Shard, Vec<Tensor>)> {
     }
     let data_start = LENGTH_BYTES + header_bytes;
     let tensors = header::parse(path, &json, number, data_start, file_bytes - data_start)?;
-    Ok((Shard { path: path.to_owned(), file }, tensors))
+    Ok((Shard { path: path.to_owned(), file, data_start, bytes: file_bytes }, tensors))
 }
 
 /// Opens an ordinary file and tells its size in bytes. Devices and pipes are refused before they are opened, as that

@@ -45,6 +45,16 @@ impl Tensor {
         self.bytes
     }
 
+    /// Which of the checkpoint's files holds the data, in the order of [`Checkpoint::files`](super::Checkpoint::files).
+    pub(crate) fn file(&self) -> usize {
+        self.file
+    }
+
+    /// Where in its file the data starts, in bytes: the order of the data is the order of these.
+    pub(crate) fn start(&self) -> u64 {
+        self.start
+    }
+
     /// The floating format, or `None` where tensors of this dtype are not analysed.
     pub fn float(&self) -> Option<Float> {
         Float::from_dtype(self.dtype)
