@@ -83,6 +83,7 @@ mod progress;
 #[cfg(feature = "cli")]
 pub mod report;
 mod scan;
+pub mod prune;
 pub mod stats;
 
 pub use checkpoint::{Checkpoint, Selection, Tensor};

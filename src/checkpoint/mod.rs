@@ -42,6 +42,7 @@ pub use write::{Planned, Writer};
 
 use crate::{Error, Result, escape};
 use shard::Shard;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -135,6 +136,19 @@ impl Checkpoint {
     pub fn get(&self, name: &str) -> Option<&Tensor> {
         let found = self.tensors.binary_search_by(|tensor| natural::compare(tensor.name(), name));
         found.ok().and_then(|position| self.tensors.get(position))
+    }
+
+    /// The `__metadata__` of the only file, or of all files together, text by text; read from the disk again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] and [`Error::Format`] where a file has changed since it was opened.
+    pub fn metadata(&self) -> Result<BTreeMap<String, String>> {
+        let mut found = BTreeMap::new();
+        for shard in &self.shards {
+            found.extend(shard.metadata()?.unwrap_or_default());
+        }
+        Ok(found)
     }
 
     /// Fills `buf` with the bytes of `tensor`, which is one of [`tensors`](Self::tensors), from byte `offset` of its

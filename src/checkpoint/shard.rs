@@ -2,6 +2,7 @@
 
 use super::{foreign, header, positioned};
 use crate::{Error, Result, Tensor};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,15 @@ pub(super) struct Shard {
     pub(super) data_start: u64,
     /// The size of the whole file in bytes.
     pub(super) bytes: u64,
+}
+
+impl Shard {
+    /// What the header's `__metadata__` says, if there is one.
+    pub(super) fn metadata(&self) -> Result<Option<BTreeMap<String, String>>> {
+        let header_bytes = self.data_start.saturating_sub(LENGTH_BYTES);
+        let json = read_at(&self.path, &self.file, LENGTH_BYTES, header_bytes)?;
+        header::metadata(&self.path, &json)
+    }
 }
 
 /// Opens number `number` of a checkpoint's files and reads its header.

@@ -6,6 +6,7 @@ mod devices;
 mod output;
 mod parse;
 mod progress;
+mod prune;
 mod stats;
 
 use std::io::{self, IsTerminal, Write};
@@ -28,6 +29,7 @@ const EXAMPLES: &str = "\
 Examples:
   secateur stats model.safetensors
   secateur stats ./Llama-3.1-70B --only '*.q_proj.weight' --format csv -o q.csv
+  secateur prune model.safetensors -o half.safetensors --sparsity 50%
   secateur devices";
 
 #[derive(Debug, Subcommand)]
@@ -35,6 +37,8 @@ Examples:
 enum Command {
     /// Mean, variance, skewness, kurtosis and more of every tensor or group of weights
     Stats(stats::Stats),
+    /// Cut weights: exactly as many as asked for
+    Prune(prune::Prune),
     /// The GPUs that can compute, with their limits, and the CPU
     Devices(devices::Devices),
     /// Print a completion script for a shell
@@ -45,6 +49,7 @@ enum Command {
 pub(crate) fn run(arguments: Arguments) -> Result<()> {
     match arguments.command {
         Command::Stats(stats) => stats.run(arguments.quiet),
+        Command::Prune(prune) => prune.run(arguments.quiet),
         Command::Devices(devices) => devices.run(),
         Command::Completions(completions) => completions.run(),
     }

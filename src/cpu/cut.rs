@@ -6,7 +6,9 @@ use super::CpuEngine;
 use crate::kernels::apply_mask::apply_mask;
 use crate::kernels::mask_counts::{kept, largest_cut, zeros};
 use crate::kernels::nm_mask::nm_mask;
-use crate::kernels::threshold_mask::{Threshold, count_ties, threshold_mask};
+use crate::kernels::threshold_mask::{Threshold, threshold_mask};
+use crate::kernels::tie_counts::count_ties;
+use crate::kernels::tie_scan::{ENDLESS, grant};
 use crate::scan::{CutCounts, Job, Rule, aligned_unit};
 use crate::{Float, Result};
 
@@ -72,20 +74,17 @@ fn allow(parts: &mut [Part], budgets: &mut [u64]) -> Result<()> {
         Rule::NofM { .. } | Rule::Mask(_) => None,
     };
     // Where nothing is to be cut of them, or everything, nobody has to count.
-    let (none, all) = (0, u64::MAX);
     let start = budgets.to_vec();
     let ties: Vec<Result<u64>> = parts
         .par_iter()
         .map(|part| match budget_of(part).map(|b| start[b]) {
-            Some(limit) if limit != none && limit != all => part.ties(),
+            Some(limit) if limit != 0 && limit != ENDLESS => part.ties(),
             _ => Ok(0),
         })
         .collect();
     for (part, ties) in parts.iter_mut().zip(ties) {
         if let Some(budget) = budget_of(part) {
-            let ties = ties?;
-            part.allowed = if start[budget] == all { all } else { budgets[budget].min(ties) };
-            budgets[budget] -= if start[budget] == all { 0 } else { part.allowed };
+            part.allowed = grant(ties?, &mut budgets[budget]);
         }
     }
     Ok(())

@@ -51,6 +51,12 @@ impl CpuEngine {
             .map_err(|e| Error::Device(format!("cannot start threads: {e} (try fewer with --threads)")))
     }
 
+    /// An engine of threads that are there.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn with_pool(pool: Arc<ThreadPool>) -> Self {
+        Self { pool }
+    }
+
     /// Such as `AVX2, 8 threads`.
     pub(crate) fn name(&self) -> String {
         let level = format!("{:?}", fearless_simd::Level::new());

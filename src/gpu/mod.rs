@@ -1,6 +1,7 @@
 //! The GPU engine: kernels over chunks of weights that stream through a ring of buffers.
 
 mod chunk;
+mod cut;
 mod device;
 mod groups;
 mod kernel;

@@ -11,7 +11,7 @@ use crate::cpu::Scratch;
 use crate::kernels::select::View;
 use crate::kernels::{bin_counts, bit_histogram, byte_histogram};
 use crate::scan::{
-    Buffer, Compute, Counts, DIGIT_VALUES, GroupAnswer, GroupRequest, MomentSink, Piece, Request, Source,
+    Buffer, Compute, Counts, CutCounts, DIGIT_VALUES, GroupAnswer, GroupRequest, Job, MomentSink, Piece, Request, Source,
 };
 use crate::stats::Moments;
 use crate::{Float, Result};
@@ -71,6 +71,10 @@ impl Compute for GpuEngine {
 
     fn groups(&self, source: &dyn Source, pieces: &[Piece], request: &GroupRequest) -> Result<GroupAnswer> {
         self.ask_groups(source, pieces, request)
+    }
+
+    fn cut(&self, jobs: &mut [Job], budgets: &mut [u64], memory_bytes: u64) -> Result<Vec<CutCounts>> {
+        self.cut_jobs(jobs, budgets, memory_bytes)
     }
 
     fn group_elements(&self) -> u64 {

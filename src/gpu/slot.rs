@@ -17,7 +17,7 @@ pub(crate) struct Slot {
     pub(crate) data: Option<wgpu::Buffer>,
     pub(crate) work: Option<wgpu::Buffer>,
     pub(crate) out: Option<wgpu::Buffer>,
-    readback: Option<wgpu::Buffer>,
+    pub(crate) readback: Option<wgpu::Buffer>,
 }
 
 /// A part of mapped memory that one thread writes.
@@ -96,9 +96,10 @@ impl GpuEngine {
             })?;
         }
         staging.unmap();
-        let data = self.at_least(&mut slot.data, staged + PADDING, Usage::STORAGE | Usage::COPY_DST);
+        let usage = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
+        let data = self.at_least(&mut slot.data, staged + PADDING, usage);
         encoder.copy_buffer_to_buffer(staging, 0, data, 0, staged);
-        let work = self.at_least(&mut slot.work, work_bytes, Usage::STORAGE | Usage::COPY_DST);
+        let work = self.at_least(&mut slot.work, work_bytes, usage);
         encoder.copy_buffer_to_buffer(staging, staged, work, 0, work_bytes);
         let out = self.at_least(&mut slot.out, *out_bytes, Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST);
         encoder.clear_buffer(out, 0, None);

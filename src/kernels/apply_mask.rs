@@ -34,6 +34,22 @@ fn apply<const WIDTH: usize, const BYTES: usize>(bytes: &mut [u8], mask: &[u32])
     }
 }
 
+#[cfg(feature = "gpu")]
+pub(crate) use on_gpu::*;
+
+#[cfg(feature = "gpu")]
+mod on_gpu {
+    use crate::gpu::{GpuEngine, Kernel};
+
+    /// The shader.
+    pub(crate) const SOURCE: &str = include_str!("../../shaders/apply_mask.wgsl");
+
+    /// The kernel for elements of so many bytes.
+    pub(crate) fn kernel(gpu: &GpuEngine, width: usize) -> std::sync::Arc<Kernel> {
+        gpu.kernel("apply_mask", SOURCE, &[("WIDTH", width as u32 * 8)])
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,7 +12,7 @@ pub(crate) fn kept(mask: &[u32]) -> u64 {
 
 /// The CPU twin of the count of ±0.
 pub(crate) fn zeros(float: Float, bytes: &[u8]) -> u64 {
-    super::threshold_mask::count_ties(float, bytes, 0)
+    super::tie_counts::count_ties(float, bytes, 0)
 }
 
 /// The CPU twin of the largest magnitude, as bits, among the elements that `mask` cuts; `None` where it cuts none.
@@ -37,6 +37,27 @@ pub(crate) fn largest_cut(float: Float, bytes: &[u8], mask: &[u32]) -> Option<u6
             .map(|i| float.magnitude(bits_at(float, bytes, i)))
             .fold(0, u64::max),
     }))
+}
+
+#[cfg(feature = "gpu")]
+pub(crate) use on_gpu::*;
+
+#[cfg(feature = "gpu")]
+mod on_gpu {
+    use crate::Float;
+    use crate::gpu::{GpuEngine, Kernel, format_constant};
+
+    /// The shader, with what it shares with others.
+    pub(crate) const SOURCE: &str = concat!(
+        include_str!("../../shaders/shared/decode.wgsl"),
+        include_str!("../../shaders/shared/cut.wgsl"),
+        include_str!("../../shaders/mask_counts.wgsl")
+    );
+
+    /// The kernel for a format.
+    pub(crate) fn kernel(gpu: &GpuEngine, float: Float) -> std::sync::Arc<Kernel> {
+        gpu.kernel("mask_counts", SOURCE, &[format_constant(float)])
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ pub(crate) mod select;
 #[cfg(feature = "gpu")]
 pub(crate) mod strided_moments;
 pub(crate) mod threshold_mask;
+pub(crate) mod tie_counts;
+pub(crate) mod tie_scan;
 
 #[cfg(all(test, feature = "gpu"))]
 mod shaders;

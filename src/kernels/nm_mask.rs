@@ -51,6 +51,54 @@ pub(crate) fn cut_lowest(keys: &[u64], count: usize, mut cut: impl FnMut(usize))
     }
 }
 
+#[cfg(feature = "gpu")]
+pub(crate) use on_gpu::*;
+
+#[cfg(feature = "gpu")]
+mod on_gpu {
+    use crate::Float;
+    use crate::gpu::{GpuEngine, Kernel, format_constant};
+
+    /// The shader, with what it shares with others.
+    pub(crate) const SOURCE: &str = concat!(
+        include_str!("../../shaders/shared/decode.wgsl"),
+        include_str!("../../shaders/shared/cut.wgsl"),
+        include_str!("../../shaders/nm_mask.wgsl")
+    );
+
+    /// Groups of one list, at most.
+    pub(crate) const GROUPS: u64 = 256;
+
+    /// Groups that a workgroup ranks: see `shaders/nm_mask.wgsl`.
+    #[repr(C)]
+    #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+    pub(crate) struct Groups {
+        /// First element of the first group of all, from the start of the data.
+        pub(crate) start: u32,
+        /// The first group of this list.
+        pub(crate) first: u32,
+        /// How many.
+        pub(crate) count: u32,
+        /// Elements from one member of a group to the next.
+        pub(crate) stride: u32,
+        /// First word of the mask.
+        pub(crate) mask: u32,
+        /// Members of a group.
+        pub(crate) m: u32,
+        /// Members that are cut.
+        pub(crate) cut: u32,
+        /// The largest magnitude that is no NaN.
+        pub(crate) largest: u32,
+        /// 1: the largest are cut.
+        pub(crate) above: u32,
+    }
+
+    /// The kernel for a format.
+    pub(crate) fn kernel(gpu: &GpuEngine, float: Float) -> std::sync::Arc<Kernel> {
+        gpu.kernel("nm_mask", SOURCE, &[format_constant(float)])
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

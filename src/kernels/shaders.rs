@@ -3,15 +3,24 @@
 use std::collections::BTreeSet;
 use std::mem::{offset_of, size_of};
 
-use super::{bin_counts, bit_histogram, byte_histogram, moments, select, strided_moments};
+use super::{
+    apply_mask, bin_counts, bit_histogram, byte_histogram, mask_counts, moments, nm_mask, select, strided_moments,
+    threshold_mask, tie_counts, tie_scan,
+};
 
-const ALL: [(&str, &str); 6] = [
+const ALL: [(&str, &str); 12] = [
+    ("apply_mask", apply_mask::SOURCE),
     ("bin_counts", bin_counts::SOURCE),
     ("bit_histogram", bit_histogram::SOURCE),
     ("byte_histogram", byte_histogram::SOURCE),
+    ("mask_counts", mask_counts::SOURCE),
     ("moments", moments::SOURCE),
+    ("nm_mask", nm_mask::SOURCE),
     ("select", select::SOURCE),
     ("strided_moments", strided_moments::SOURCE),
+    ("threshold_mask", threshold_mask::SOURCE),
+    ("tie_counts", tie_counts::SOURCE),
+    ("tie_scan", tie_scan::SOURCE),
 ];
 
 fn stems(folder: &str, extension: &str) -> BTreeSet<String> {
@@ -69,6 +78,17 @@ fn structs_are_laid_out_alike() {
     for source in [select::SOURCE, bin_counts::SOURCE] {
         assert_same_layout!(source, "View", select::View { start, length, run, stride, group });
     }
+    for source in [threshold_mask::SOURCE, tie_counts::SOURCE, mask_counts::SOURCE, apply_mask::SOURCE] {
+        assert_same_layout!(source, "Tile", threshold_mask::Tile { start, length, mask, cut });
+    }
+    for source in [threshold_mask::SOURCE, tie_counts::SOURCE, tie_scan::SOURCE] {
+        assert_same_layout!(source, "Cut", threshold_mask::Cut { start, span, tie, budget, first_tile, tiles });
+    }
+    assert_same_layout!(
+        nm_mask::SOURCE,
+        "Groups",
+        nm_mask::Groups { start, first, count, stride, mask, m, cut, largest, above }
+    );
     let (members, size) = layout(moments::SOURCE, "Partial");
     assert_eq!(size, size_of::<moments::Partial>());
     assert_eq!(members, layout(strided_moments::SOURCE, "Partial").0);

@@ -33,22 +33,6 @@ pub(crate) fn threshold_mask(float: Float, bytes: &[u8], threshold: Threshold, a
     });
 }
 
-/// How many elements of `bytes` equal the tie's magnitude.
-pub(crate) fn count_ties(float: Float, bytes: &[u8], tie: u64) -> u64 {
-    #[inline(always)]
-    fn count<const WIDTH: usize>(bytes: &[u8], tie: u32, magnitude: impl Fn([u8; WIDTH]) -> u32) -> u64 {
-        // Counts of 32 bits as wide as the magnitudes, folded before they are full.
-        let parts = bytes.as_chunks().0.chunks(1 << 20);
-        parts.map(|part| u64::from(part.iter().map(|b| u32::from(magnitude(*b) == tie)).sum::<u32>())).sum()
-    }
-    dispatch!(Level::new(), _ => match float.bytes() {
-        1 => count::<1>(bytes, tie as u32, |b| u32::from(b[0] & 0x7f)),
-        2 => count::<2>(bytes, tie as u32, |b| u32::from(u16::from_le_bytes(b) & 0x7fff)),
-        4 => count::<4>(bytes, tie as u32, |b| u32::from_le_bytes(b) & 0x7fff_ffff),
-        _ => bytes.as_chunks().0.iter().filter(|b| u64::from_le_bytes(**b) << 1 == tie << 1).count() as u64,
-    })
-}
-
 /// `BYTES` are those of the 32 elements of a word.
 #[inline(always)]
 fn masks<const WIDTH: usize, const BYTES: usize>(
@@ -110,9 +94,77 @@ fn first_bits(bits: u32, allowed: &mut u64) -> u32 {
     bits & !rest
 }
 
+#[cfg(feature = "gpu")]
+pub(crate) use on_gpu::*;
+
+#[cfg(feature = "gpu")]
+mod on_gpu {
+    use super::Threshold;
+    use crate::Float;
+    use crate::gpu::{GpuEngine, Kernel, format_constant};
+
+    /// The shader, with what it shares with others.
+    pub(crate) const SOURCE: &str = concat!(
+        include_str!("../../shaders/shared/decode.wgsl"),
+        include_str!("../../shaders/shared/cut.wgsl"),
+        include_str!("../../shaders/threshold_mask.wgsl")
+    );
+
+    /// Elements of a tile, at most.
+    pub(crate) const TILE: u64 = 8192;
+
+    /// A tile: see `shaders/shared/cut.wgsl`.
+    #[repr(C)]
+    #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+    pub(crate) struct Tile {
+        /// First element, from the start of the data.
+        pub(crate) start: u32,
+        /// Elements.
+        pub(crate) length: u32,
+        /// First word of its mask.
+        pub(crate) mask: u32,
+        /// Index of its cut.
+        pub(crate) cut: u32,
+    }
+
+    /// What is cut of some consecutive elements.
+    #[repr(C)]
+    #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+    pub(crate) struct Cut {
+        /// Magnitudes from this one on,
+        pub(crate) start: u32,
+        /// so many of them.
+        pub(crate) span: u32,
+        /// Of this magnitude, the first ones,
+        pub(crate) tie: u32,
+        /// as many as the budget of this index has.
+        pub(crate) budget: u32,
+        /// Its tiles.
+        pub(crate) first_tile: u32,
+        /// How many.
+        pub(crate) tiles: u32,
+    }
+
+    impl Cut {
+        /// A cut by `threshold`, or none at all.
+        pub(crate) fn new(threshold: Option<Threshold>, budget: usize, tiles: std::ops::Range<usize>) -> Self {
+            let (start, span, tie) =
+                threshold.map_or((0, 0, u32::MAX), |t| (t.from as u32, (t.to - t.from) as u32, t.tie as u32));
+            let (first_tile, tiles) = (tiles.start as u32, tiles.len() as u32);
+            Self { start, span, tie, budget: budget as u32, first_tile, tiles }
+        }
+    }
+
+    /// The kernel for a format.
+    pub(crate) fn kernel(gpu: &GpuEngine, float: Float) -> std::sync::Arc<Kernel> {
+        gpu.kernel("threshold_mask", SOURCE, &[format_constant(float)])
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::tie_counts::count_ties;
     use proptest::prelude::*;
 
     /// What a sort says: the first k of the ranking, NaN last and never cut.

@@ -11,10 +11,10 @@ use super::rank::{Cut, Ranking};
 use super::scored::{BelowKey, KEY_BITS, LowestOfEach, Scored};
 use super::targets::{Target, Targets, What, columns};
 use super::units::{Part, Units};
-use super::{Criterion, Keep, LeftOut, Masks, Pattern, Plan, PlannedTensor, Pruned, Score, Summary, Task, Total};
+use super::{Keep, LeftOut, Masks, Pattern, Plan, PlannedTensor, Pruned, Score, Summary, Task, Total};
 use crate::checkpoint::Writer;
 use crate::scan::{Buffer, File, HostRule, Job, Rule};
-use crate::{Checkpoint, Dtype, Engine, Error, Float, Progress, Result, Tensor};
+use crate::{Checkpoint, Dtype, Engine, Float, Progress, Result, Tensor};
 
 /// Bytes that a thread reads or writes at a time.
 const IO_BYTES: usize = 1 << 20;

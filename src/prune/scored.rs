@@ -1,11 +1,11 @@
 //! Rules made of a host's scores: which weights of a tensor are cut by what a [`Score`] says.
 
-use super::{Score, Within};
+use super::Score;
 use crate::float::to_f32;
 use crate::kernels::nm_mask::cut_lowest;
 use crate::order::bits_at;
 use crate::scan::HostRule;
-use crate::{Error, Float, Result, Tensor};
+use crate::{Float, Result, Tensor};
 
 /// Elements that are scored at once.
 const BLOCK: usize = 4096;
@@ -185,12 +185,6 @@ impl Scored<'_> {
                 }
             }
         })
-    }
-
-    /// An error that names the tensor.
-    pub(super) fn too_large(&self, path: &std::path::Path, bytes: u64) -> Error {
-        let message = format!("{bytes} bytes have to be ranked together: raise --memory to twice that, or --skip it");
-        Error::tensor(path, self.tensor.name(), message)
     }
 }
 

@@ -9,6 +9,7 @@ mod footer;
 mod json;
 mod markdown;
 mod number;
+mod prune;
 mod table;
 mod text;
 
@@ -20,6 +21,7 @@ use std::str::FromStr;
 use crate::engine::EngineInfo;
 use crate::stats::{Entry, Options, Summary};
 
+pub use prune::PruneFormat;
 pub use number::{bytes as format_bytes, bytes_binary as format_bytes_binary};
 
 /// What is known before the first entry.

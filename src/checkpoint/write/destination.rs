@@ -31,12 +31,19 @@ enum Temporary {
 impl Destination {
     /// Checks that `out` may be written from `source`, and makes the temporary file or folder beside it; of a file it
     /// gives the handle.
-    pub(super) fn new(source: &Checkpoint, out: &Path, force: bool) -> Result<(Self, Option<File>)> {
+    ///
+    /// A `folder` is written where the output takes the form of that one, else a file.
+    pub(super) fn new(
+        source: &Checkpoint,
+        folder: Option<&Path>,
+        out: &Path,
+        force: bool,
+    ) -> Result<(Self, Option<File>)> {
         let refuse = |message: &str| Err(Error::Usage(format!("{}: {message}", shown(out))));
-        let is_folder = source.folder().is_some();
+        let is_folder = folder.is_some();
         let path = match fs::metadata(out) {
             Ok(present) => {
-                if let Some(message) = unfit(source, out, &present, force) {
+                if let Some(message) = unfit(source, folder, out, &present, force) {
                     return refuse(message);
                 }
                 fs::canonicalize(out).map_err(|e| Error::io(out, e))?
@@ -59,7 +66,7 @@ impl Destination {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return refuse("its folder does not exist: make it first"),
             Err(error) => return Err(Error::io(out, error)),
         }
-        if let Some(folder) = source.folder() {
+        if let Some(folder) = folder {
             let above = fs::canonicalize(parent).map_err(|e| Error::io(out, e))?;
             if above.ancestors().any(|ancestor| is_same(ancestor, folder)) {
                 return refuse("lies inside the model's folder: name a place outside");
@@ -115,7 +122,13 @@ fn persist_new(temporary: TempPath, path: &Path) -> io::Result<()> {
 }
 
 /// Why `out`, which is `present`, may not be written.
-fn unfit(source: &Checkpoint, out: &Path, present: &Metadata, force: bool) -> Option<&'static str> {
+fn unfit(
+    source: &Checkpoint,
+    folder: Option<&Path>,
+    out: &Path,
+    present: &Metadata,
+    force: bool,
+) -> Option<&'static str> {
     let own = [Some(source.path()), source.folder(), source.index.as_deref()];
     if own.into_iter().flatten().chain(source.files()).any(|path| is_same(path, out)) {
         return Some("this is the model, or a file of it, which is never written: name another place");
@@ -123,9 +136,9 @@ fn unfit(source: &Checkpoint, out: &Path, present: &Metadata, force: bool) -> Op
     if !present.is_dir() && !present.is_file() {
         return Some("this is a device, a pipe or a socket: name a file or a folder");
     }
-    let Some(folder) = source.folder() else {
+    let Some(folder) = folder else {
         return match (present.is_dir(), force) {
-            (true, _) => Some("this is a folder, and the model is a file: name a file in it"),
+            (true, _) => Some("this is a folder, and a file is written: name a file in it"),
             (false, false) => Some("exists already: add --force to replace it, or name another file"),
             (false, true) => None,
         };

@@ -111,6 +111,30 @@ impl Writer {
         Self::start(source, out, force, starts, places, replaced)
     }
 
+    /// A single file of new tensors and metadata, that has nothing of `source` but that it is no file of it: masks.
+    ///
+    /// # Errors
+    ///
+    /// As [`planned`](Self::planned).
+    pub(crate) fn beside(
+        source: &Checkpoint,
+        out: &Path,
+        force: bool,
+        tensors: &[Planned],
+        metadata: &BTreeMap<String, String>,
+    ) -> Result<Self> {
+        let (head, places) = places::single(out, tensors, metadata)?;
+        let (destination, file) = Destination::new(source, None, out, force)?;
+        let bytes = head.file_bytes;
+        let mut writer = Self { files: Vec::new(), destination, places, bytes, written: AtomicU64::new(0) };
+        if let Some(file) = file {
+            let start = transfer::reserve(&file, bytes).and_then(|()| positioned::write_all_at(&file, &head.bytes, 0));
+            start.map_err(|error| Error::io(out, error))?;
+            writer.files.push(Output { file, path: out.to_owned() });
+        }
+        Ok(writer)
+    }
+
     fn start(
         source: &Checkpoint,
         out: &Path,
@@ -120,7 +144,7 @@ impl Writer {
         replaced: BTreeMap<String, Vec<u8>>,
     ) -> Result<Self> {
         let relative = relative_paths(source)?;
-        let (destination, single) = Destination::new(source, out, force)?;
+        let (destination, single) = Destination::new(source, source.folder(), out, force)?;
         let bytes = starts.iter().fold(0u64, |sum, (_, bytes)| sum.saturating_add(*bytes));
         let mut writer = Self { files: Vec::new(), destination, places, bytes, written: AtomicU64::new(0) };
         let mut single = single;

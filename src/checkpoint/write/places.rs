@@ -72,13 +72,7 @@ pub(super) fn plan(source: &Checkpoint, files: &[Vec<Planned>]) -> Result<(Vec<H
     }
     let (mut heads, mut places) = (Vec::with_capacity(files.len()), Vec::new());
     for (file, (tensors, shard)) in files.iter().zip(&source.shards).enumerate() {
-        let json = shard::read_at(
-            &shard.path,
-            &shard.file,
-            shard::LENGTH_BYTES,
-            shard.data_start.saturating_sub(shard::LENGTH_BYTES),
-        )?;
-        let metadata = header::metadata(&shard.path, &json)?;
+        let metadata = shard.metadata()?;
         heads.push(head(&shard.path, file, metadata.as_ref(), tensors, &mut places)?);
     }
     let places = Places(places).sorted();
@@ -89,6 +83,17 @@ pub(super) fn plan(source: &Checkpoint, files: &[Vec<Planned>]) -> Result<(Vec<H
         return Err(Error::format(source.path(), "the output would be larger than 64 bits can say"));
     }
     Ok((heads, places))
+}
+
+/// Header and places of a single file.
+pub(super) fn single(
+    path: &Path,
+    tensors: &[Planned],
+    metadata: &BTreeMap<String, String>,
+) -> Result<(Head, Places)> {
+    let mut places = Vec::new();
+    let head = head(path, 0, Some(metadata), tensors, &mut places)?;
+    Ok((head, Places(places).sorted()))
 }
 
 /// The header of number `file` as the safetensors library writes it: metadata first, padded with spaces to whole 8 bytes.

@@ -1,0 +1,42 @@
+// Tiles of weights that are cut, and their magnitudes.
+
+// 256 threads, each of which makes a word of the mask.
+const TILE: u32 = 8192u;
+
+struct Tile {
+    // First element, from the start of the data: on a whole word.
+    start: u32,
+    // Elements: at most TILE.
+    length: u32,
+    // First word of its mask.
+    mask: u32,
+    // Which cut it belongs to.
+    cut: u32,
+}
+
+struct Cut {
+    // Magnitudes from this one on are cut,
+    start: u32,
+    // so many of them.
+    span: u32,
+    // Of this magnitude, the first ones are cut, as many as the budget of this index has.
+    tie: u32,
+    budget: u32,
+    // Its tiles.
+    first_tile: u32,
+    tiles: u32,
+}
+
+// The magnitude of element i as bits: integers that order as magnitudes do.
+fn magnitude(i: u32) -> u32 {
+    let log2 = elements_log2();
+    let bits = 32u >> log2;
+    let word = data[i >> log2] >> ((i & ((1u << log2) - 1u)) * bits);
+    return word & (0xffffffffu >> (33u - bits));
+}
+
+// Elements of the word that a thread makes.
+fn elements_of(tile: Tile, thread: u32) -> u32 {
+    let first = thread * 32u;
+    return select(0u, min(tile.length - first, 32u), first < tile.length);
+}

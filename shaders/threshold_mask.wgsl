@@ -1,0 +1,58 @@
+// Masks from a threshold: a bit for each element, 1 = kept. A thread makes a word.
+
+@group(0) @binding(0) var<storage, read> data: array<u32>;
+@group(0) @binding(1) var<storage, read> tiles: array<Tile>;
+@group(0) @binding(2) var<storage, read> cuts: array<Cut>;
+// Ties before each tile, and how many of its ties each cut may cut.
+@group(0) @binding(3) var<storage, read> ties: array<u32>;
+@group(0) @binding(4) var<storage, read> allowed: array<u32>;
+@group(0) @binding(5) var<storage, read_write> masks: array<u32>;
+
+var<workgroup> counts: array<u32, 256>;
+
+@compute @workgroup_size(256)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let index = workgroup.x + workgroup.y * workgroups.x;
+    if index >= arrayLength(&tiles) {
+        return;
+    }
+    let tile = tiles[index];
+    let cut = cuts[tile.cut];
+    let elements = elements_of(tile, thread);
+    var below = 0u;
+    var equal = 0u;
+    for (var i = 0u; i < elements; i++) {
+        let bits = magnitude(tile.start + thread * 32u + i);
+        below |= u32(bits - cut.start < cut.span) << i;
+        equal |= u32(bits == cut.tie) << i;
+    }
+    counts[thread] = countOneBits(equal);
+    workgroupBarrier();
+    // An inclusive scan in steps that double.
+    for (var step = 1u; step < 256u; step *= 2u) {
+        var sum = counts[thread];
+        if thread >= step {
+            sum += counts[thread - step];
+        }
+        workgroupBarrier();
+        counts[thread] = sum;
+        workgroupBarrier();
+    }
+    let before = ties[index] - ties[cut.first_tile] + counts[thread] - countOneBits(equal);
+    let may = allowed[tile.cut];
+    // The first ties of this word that are cut: as many as are left.
+    var left = select(0u, may - before, before < may);
+    var rest = equal;
+    while left > 0u && rest != 0u {
+        rest &= rest - 1u;
+        left -= 1u;
+    }
+    if elements > 0u {
+        let padding = select(0xffffffffu << elements, 0u, elements == 32u);
+        masks[tile.mask + thread] = ~(below | (equal & ~rest)) & ~padding;
+    }
+}

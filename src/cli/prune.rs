@@ -1,0 +1,146 @@
+//! `secateur prune`.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use secateur::prune::{self, Allocation, Criterion, Destination, Keep, Masks, Options, Outcome, Pattern, Plan, Task};
+use secateur::report::PruneFormat;
+use secateur::{Checkpoint, Error, Progress, Result};
+
+use super::common::Common;
+use super::output::Output;
+use super::progress::Bar;
+use super::{complain, parse};
+
+/// Cut weights: exactly as many as asked for, on a GPU or the CPU, with the same bytes out of each.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  secateur prune model.safetensors -o half.safetensors --sparsity 50%
+  secateur prune ./Llama-3.1-8B -o ./Llama-2of4 --pattern 2:4
+  secateur prune model.safetensors -o m.safetensors --sparsity 0.9 --allocation moments --plan plan.json
+  secateur prune model.safetensors --sparsity 0.9 --allocation global --dry-run
+
+Cut are the weights of the lowest scores, ties by lower index; NaN never is. A cut weight becomes zero: the file keeps \
+its size (`secateur audit` says what it could weigh). Token embeddings, output heads, scales and routers are left \
+alone, and so are tensors of fewer than two dimensions, unless --only names them.")]
+pub(crate) struct Prune {
+    /// The pruned model: a file for a file, a folder for a folder
+    #[arg(long, short, value_name = "OUT", required_unless_present = "dry_run")]
+    output: Option<PathBuf>,
+    /// The share of the eligible weights to cut, at least 0 and less than 1: 0.5 or 50%
+    #[arg(long, value_name = "RATE", value_parser = parse::rate, required_unless_present_any = ["pattern", "from_plan", "from_mask"])]
+    sparsity: Option<f64>,
+    /// What is cut: element, or N:M to keep N of every M along the input axis
+    #[arg(long, value_name = "PATTERN", default_value_t = Pattern::Element)]
+    pattern: Pattern,
+    /// How a weight is scored: magnitude, random:SEED or wanda:FILE
+    #[arg(long, value_name = "CRITERION", default_value = "magnitude")]
+    criterion: String,
+    /// Which scores stay: largest or smallest
+    #[arg(long, value_name = "WHICH", default_value_t = Keep::Largest)]
+    keep: Keep,
+    /// How the rate is shared among tensors: uniform, global, erk, lamp, variance or moments
+    #[arg(long, value_name = "RULE", default_value_t = Allocation::Uniform)]
+    allocation: Allocation,
+    /// Write the plan as JSON
+    #[arg(long, value_name = "FILE")]
+    plan: Option<PathBuf>,
+    /// Run a plan instead of making one
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sparsity", "pattern", "criterion", "keep", "allocation", "from_mask", "only", "skip"])]
+    from_plan: Option<PathBuf>,
+    /// Apply saved masks instead of making some
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sparsity", "pattern", "criterion", "keep", "allocation", "only", "skip"])]
+    from_mask: Option<PathBuf>,
+    /// Do all but write the model
+    #[arg(long, conflicts_with_all = ["output", "mask"])]
+    dry_run: bool,
+    /// Also write the masks, as safetensors: one bit a weight, 1 = kept
+    #[arg(long, value_name = "FILE")]
+    mask: Option<PathBuf>,
+    /// Replace files that are there
+    #[arg(long)]
+    force: bool,
+    /// How the summary is printed: table or json
+    #[arg(long, value_name = "FORMAT", default_value_t)]
+    format: PruneFormat,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl Prune {
+    pub(crate) fn run(self, quiet: bool) -> Result<()> {
+        let mut options = self.options()?;
+        let model = Checkpoint::open(&self.common.model)?;
+        let plan = self.from_plan.as_deref().map(Plan::read).transpose()?;
+        let masks = self.from_mask.as_deref().map(Masks::open).transpose()?;
+        let task = match (&plan, &masks) {
+            (Some(plan), _) => Task::Plan(plan),
+            (_, Some(masks)) => Task::Masks(masks),
+            _ => {
+                options.criterion = self.criterion.parse::<Criterion>()?;
+                Task::Options(&options)
+            }
+        };
+        let to = Destination {
+            out: self.output.as_deref(),
+            mask: self.mask.as_deref(),
+            force: self.force,
+            memory_bytes: options.memory_bytes,
+        };
+        let plan_file = self.plan.as_deref().map(|path| self.plan_file(path, &model)).transpose()?;
+        let engine = self.common.engine()?;
+        let progress = Progress::default();
+        let done = Bar::new(quiet).watch(&progress, || prune::run(&model, &engine, &task, &to, &progress))?;
+        if let Some(file) = plan_file {
+            write_plan(file, &done)?;
+        }
+        if !quiet && done.summary.total.cut == 0 && options.sparsity > 0.0 {
+            complain("warning", "nothing was cut: the rate is too small for so few weights");
+        }
+        self.print(&done)
+    }
+
+    fn options(&self) -> Result<Options> {
+        let shared = self.common.options()?;
+        if self.pattern == Pattern::Element && self.sparsity.is_none() && self.from_plan.is_none() && self.from_mask.is_none() {
+            return Err(Error::Usage("--pattern element needs --sparsity RATE".to_owned()));
+        }
+        if matches!(self.pattern, Pattern::NofM { .. }) && self.sparsity.is_some() {
+            return Err(Error::Usage("N:M says by itself how much is cut: leave --sparsity out".to_owned()));
+        }
+        Ok(Options {
+            sparsity: self.sparsity.unwrap_or(0.0),
+            pattern: self.pattern,
+            keep: self.keep,
+            allocation: self.allocation,
+            selection: shared.selection,
+            only_given: self.common.only_given(),
+            memory_bytes: shared.memory_bytes,
+            ..Options::default()
+        })
+    }
+
+    /// The file of the plan, which may be neither the model nor there already.
+    fn plan_file(&self, path: &Path, model: &Checkpoint) -> Result<Output> {
+        if fs::symlink_metadata(path).is_ok_and(|found| found.is_file()) && !self.force {
+            let shown = path.display();
+            return Err(Error::Usage(format!("--plan {shown}: exists already: add --force to replace it, or name another file")));
+        }
+        Output::file(path, model.files())
+    }
+
+    fn print(&self, done: &Outcome) -> Result<()> {
+        let mut out = Output::stdout();
+        let printed = self.format.write(&mut out.writer(), &done.summary);
+        out.finish(printed)
+    }
+}
+
+fn write_plan(mut file: Output, done: &Outcome) -> Result<()> {
+    let text = serde_json::to_string_pretty(&done.plan).map_err(io::Error::other);
+    let written = text.and_then(|text| writeln!(file.writer(), "{text}"));
+    file.finish(written)
+}
