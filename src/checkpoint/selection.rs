@@ -41,9 +41,17 @@ impl Selection {
 
     /// Whether the tensor of that name is meant.
     pub fn includes(&self, name: &str) -> bool {
-        let any = |globs: &[GlobMatcher]| globs.iter().any(|glob| glob.is_match(name));
-        (self.only.is_empty() || any(&self.only)) && !any(&self.skip)
+        (self.only.is_empty() || matches(&self.only, name)) && !self.skips(name)
     }
+
+    /// Whether a glob of `skip` leaves out the tensor of that name.
+    pub fn skips(&self, name: &str) -> bool {
+        matches(&self.skip, name)
+    }
+}
+
+fn matches(globs: &[GlobMatcher], name: &str) -> bool {
+    globs.iter().any(|glob| glob.is_match(name))
 }
 
 fn matcher(glob: &str) -> Result<GlobMatcher> {
@@ -118,6 +126,8 @@ mod tests {
         assert!(selects(&[], &["*.bias"], "a.weight"));
         assert!(!selects(&["a*"], &["*a"], "a"));
         assert!(selects(&["a", "b"], &[], "b"));
+        let selection = Selection::new(&["a".into()], &["b*".into()]).expect("good globs");
+        assert!(selection.skips("bc") && !selection.skips("a") && !selection.skips("c"));
     }
 
     #[test]
