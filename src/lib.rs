@@ -80,6 +80,7 @@ pub mod gpu;
 mod kernels;
 mod order;
 mod progress;
+pub mod prune;
 #[cfg(feature = "cli")]
 pub mod report;
 mod scan;

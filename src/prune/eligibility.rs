@@ -106,23 +106,25 @@ mod tests {
         }
     }
 
+    /// Dtype, shape, globs of --only and --skip, how the reason starts.
+    type Case = (Dtype, &'static [u64], &'static [&'static str], &'static [&'static str], Option<&'static str>);
+
     #[test]
     fn kinds_and_choices() {
-        let matrix: &[u64] = &[4, 4];
-        let cases: &[(Dtype, &[u64], &[&str], &[&str], Option<&str>)] = &[
-            (Dtype::BF16, matrix, &[], &[], None),
-            (Dtype::F8_E4M3, matrix, &[], &[], None),
-            (Dtype::I64, matrix, &["*"], &[], Some("I64 is not")),
-            (Dtype::F8_E8M0, matrix, &["*"], &[], Some("F8_E8M0 is not")),
+        let cases: &[Case] = &[
+            (Dtype::BF16, &[4, 4], &[], &[], None),
+            (Dtype::F8_E4M3, &[4, 4], &[], &[], None),
+            (Dtype::I64, &[4, 4], &["*"], &[], Some("I64 is not")),
+            (Dtype::F8_E8M0, &[4, 4], &["*"], &[], Some("F8_E8M0 is not")),
             (Dtype::F32, &[4], &[], &[], Some("fewer than two")),
             (Dtype::F32, &[], &[], &[], Some("fewer than two")),
             (Dtype::F32, &[4], &["w*"], &[], None),
             (Dtype::F32, &[], &["w*"], &[], None),
             (Dtype::F32, &[0, 4], &[], &[], Some("no elements")),
             (Dtype::F32, &[0], &["w*"], &[], Some("no elements")),
-            (Dtype::F32, matrix, &["a*"], &[], Some("not chosen by --only")),
-            (Dtype::F32, matrix, &[], &["w*"], Some("skipped by --skip")),
-            (Dtype::F32, matrix, &["w*"], &["*t"], Some("skipped by --skip")),
+            (Dtype::F32, &[4, 4], &["a*"], &[], Some("not chosen by --only")),
+            (Dtype::F32, &[4, 4], &[], &["w*"], Some("skipped by --skip")),
+            (Dtype::F32, &[4, 4], &["w*"], &["*t"], Some("skipped by --skip")),
         ];
         for (dtype, shape, only, skip, expected) in cases {
             let reason = found("weight", *dtype, shape, only, skip);

@@ -49,9 +49,12 @@ mod tests {
         shapes.iter().enumerate().map(|(index, shape)| Candidate::new(format!("t{index}"), *shape)).collect()
     }
 
+    /// Shapes, rate, what each loses.
+    type Case = (&'static [&'static [u64]], f64, &'static [u64]);
+
     #[test]
     fn by_hand() {
-        let cases: &[(&[&[u64]], f64, &[u64])] = &[
+        let cases: &[Case] = &[
             // ε = 1010/220: 91.8… and 918.2… stay.
             (&[&[10, 10], &[100, 100]], 0.9, &[8, 9082]),
             // The first would be 4.6 times dense.

@@ -104,9 +104,9 @@ fn cut(level: f64, fewer: &Cut, more: &Cut, histograms: &mut Histograms) -> Resu
             histograms.finite(tensor)
         } else {
             let bin = histograms.bin(tensor, low)?;
-            // The conversion takes a negative number as 0. Close levels and tails are subtracted without rounding.
-            let partly = ((bin.tail - level) + bin.count as f64).floor() + 1.0;
-            bin.below.saturating_add((partly as u64).min(bin.count))
+            // Elements j ≤ count − (level − tail). The ceiling comes first, so that no sum rounds a near tie away.
+            let spared = (level - bin.tail).ceil() as u64;
+            bin.below.saturating_add(bin.count.saturating_add(1).saturating_sub(spared).min(bin.count))
         };
     }
     Ok(found)

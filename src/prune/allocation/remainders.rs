@@ -66,9 +66,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Targets, capacities, names, total, counts.
+    type Case = (&'static [f64], &'static [u64], &'static [&'static str], u64, &'static [u64]);
+
     #[test]
     fn cases() {
-        let cases: &[(&[f64], &[u64], &[&str], u64, &[u64])] = &[
+        let cases: &[Case] = &[
             (&[], &[], &[], 5, &[]),
             (&[0.4, 0.6], &[1, 1], &["a", "b"], 1, &[0, 1]),
             (&[0.5, 0.5], &[1, 1], &["a", "b"], 1, &[1, 0]),
