@@ -82,6 +82,7 @@ mod order;
 mod progress;
 #[cfg(feature = "cli")]
 pub mod report;
+pub mod restore;
 mod scan;
 pub mod stats;
 

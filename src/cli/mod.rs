@@ -6,6 +6,7 @@ mod devices;
 mod output;
 mod parse;
 mod progress;
+mod restore;
 mod stats;
 
 use std::io::{self, IsTerminal, Write};
@@ -35,6 +36,8 @@ Examples:
 enum Command {
     /// Mean, variance, skewness, kurtosis and more of every tensor or group of weights
     Stats(stats::Stats),
+    /// Dense weights out of a checkpoint that compressed-tensors wrote as bitmasks
+    Restore(restore::Restore),
     /// The GPUs that can compute, with their limits, and the CPU
     Devices(devices::Devices),
     /// Print a completion script for a shell
@@ -45,6 +48,7 @@ enum Command {
 pub(crate) fn run(arguments: Arguments) -> Result<()> {
     match arguments.command {
         Command::Stats(stats) => stats.run(arguments.quiet),
+        Command::Restore(restore) => restore.run(arguments.quiet),
         Command::Devices(devices) => devices.run(),
         Command::Completions(completions) => completions.run(),
     }
