@@ -83,6 +83,7 @@ mod progress;
 pub mod prune;
 #[cfg(feature = "cli")]
 pub mod report;
+pub mod restore;
 mod scan;
 pub mod prune;
 pub mod stats;

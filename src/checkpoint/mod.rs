@@ -127,6 +127,11 @@ impl Checkpoint {
         }
     }
 
+    /// The size of the safetensors files, in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.shards.iter().map(|shard| shard.bytes).sum()
+    }
+
     /// Every tensor of every file, in the natural order of names: `layers.2` before `layers.10`.
     pub fn tensors(&self) -> &[Tensor] {
         &self.tensors

@@ -86,7 +86,7 @@ fn gpu(_adapter: Option<&str>, _threads: Option<NonZeroUsize>) -> Result<Engine>
     Err(Error::Device(format!("this binary was built without GPU support: {remedy}")))
 }
 
-fn threads(text: &str) -> Result<NonZeroUsize, String> {
+pub(super) fn threads(text: &str) -> Result<NonZeroUsize, String> {
     // Beyond any machine; the operating system would fail at some point on the way.
     let within = |threads: &NonZeroUsize| threads.get() <= 4096;
     text.parse().ok().filter(within).ok_or_else(|| "expected a number between 1 and 4096".to_owned())

@@ -7,6 +7,7 @@ mod output;
 mod parse;
 mod progress;
 mod prune;
+mod restore;
 mod stats;
 
 use std::io::{self, IsTerminal, Write};
@@ -39,6 +40,8 @@ enum Command {
     Stats(stats::Stats),
     /// Cut weights: exactly as many as asked for
     Prune(prune::Prune),
+    /// Dense weights out of a checkpoint that compressed-tensors wrote as bitmasks
+    Restore(restore::Restore),
     /// The GPUs that can compute, with their limits, and the CPU
     Devices(devices::Devices),
     /// Print a completion script for a shell
@@ -50,6 +53,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     match arguments.command {
         Command::Stats(stats) => stats.run(arguments.quiet),
         Command::Prune(prune) => prune.run(arguments.quiet),
+        Command::Restore(restore) => restore.run(arguments.quiet),
         Command::Devices(devices) => devices.run(),
         Command::Completions(completions) => completions.run(),
     }
