@@ -70,6 +70,7 @@
 #[cfg(target_endian = "big")]
 compile_error!("secateur reads little-endian weights as they lie in memory: big-endian hosts are not supported");
 
+pub mod audit;
 pub mod checkpoint;
 mod cpu;
 mod engine;

@@ -54,7 +54,7 @@ fn a_missing_model_exits_1_in_one_line() {
 fn help_and_version() {
     let version = concat!("secateur ", env!("CARGO_PKG_VERSION"), "\n");
     secateur(&["--version"]).success().stdout(version).stderr("");
-    for subcommand in ["stats", "devices", "completions"] {
+    for subcommand in ["stats", "audit", "devices", "completions"] {
         secateur(&[subcommand, "--help"]).success().stdout(contains("Example").and(contains("secateur ")));
         secateur(&["help", subcommand]).success();
     }

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use secateur::checkpoint::Selection;
+use secateur::checkpoint::{Checkpoint, Selection};
 use secateur::stats::Options;
 use secateur::{Engine, Error, Result};
 
@@ -30,10 +30,10 @@ pub(crate) struct Common {
     adapter: Option<String>,
     /// Bound on what is held at once, on the host and the device each; at least 64MiB
     #[arg(long, value_name = "SIZE", value_parser = parse::memory, default_value = "1GiB")]
-    memory: u64,
+    pub(crate) memory: u64,
     /// Threads of the CPU to use [default: all]
     #[arg(long, value_name = "N", value_parser = threads)]
-    threads: Option<NonZeroUsize>,
+    pub(crate) threads: Option<NonZeroUsize>,
 }
 
 /// What `--engine` can say.
@@ -45,9 +45,29 @@ enum EngineArgument {
 }
 
 impl Common {
+    /// The tensors that are meant.
+    pub(crate) fn selection(&self) -> Result<Selection> {
+        Selection::new(&self.only, &self.skip)
+    }
+
+    /// Whether tensors are chosen by name, which makes any rank eligible.
+    pub(crate) fn named(&self) -> bool {
+        !self.only.is_empty()
+    }
+
+    /// An error where tensors were asked for and `checkpoint` has none of them.
+    pub(crate) fn check_chosen(&self, checkpoint: &Checkpoint, selection: &Selection) -> Result<()> {
+        let tensors = checkpoint.tensors();
+        if tensors.is_empty() || tensors.iter().any(|t| selection.includes(t.name())) {
+            return Ok(());
+        }
+        let message = "no tensor's whole name is matched by --only and not by --skip (`*` matches any part of a name)";
+        Err(Error::format(&self.model, message))
+    }
+
     /// What the shared options say of an analysis.
     pub(crate) fn options(&self) -> Result<Options> {
-        let selection = Selection::new(&self.only, &self.skip)?;
+        let selection = self.selection()?;
         Ok(Options { selection, memory_bytes: self.memory, ..Options::default() })
     }
 

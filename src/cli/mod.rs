@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and who answers.
 
+mod audit;
 mod common;
 mod completions;
 mod devices;
@@ -34,7 +35,6 @@ Examples:
   secateur devices";
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "one value a process: boxing would save nothing")]
 enum Command {
     /// Mean, variance, skewness, kurtosis and more of every tensor or group of weights
     Stats(stats::Stats),
@@ -42,6 +42,8 @@ enum Command {
     Prune(prune::Prune),
     /// Dense weights out of a checkpoint that compressed-tensors wrote as bitmasks
     Restore(restore::Restore),
+    /// Zeros, N:M patterns and empty channels of every tensor, and what they would save
+    Audit(audit::Audit),
     /// The GPUs that can compute, with their limits, and the CPU
     Devices(devices::Devices),
     /// Print a completion script for a shell
@@ -54,6 +56,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         Command::Stats(stats) => stats.run(arguments.quiet),
         Command::Prune(prune) => prune.run(arguments.quiet),
         Command::Restore(restore) => restore.run(arguments.quiet),
+        Command::Audit(audit) => audit.run(arguments.quiet),
         Command::Devices(devices) => devices.run(),
         Command::Completions(completions) => completions.run(),
     }

@@ -1,14 +1,24 @@
 //! Where results go: stdout, or a file that appears only when it is complete.
 
 use std::fs::{self, File, Metadata};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
+use secateur::report::Look;
 use secateur::{Error, Result};
 use tempfile::NamedTempFile;
 
 const STDOUT: &str = "<stdout>";
 const BUFFER_BYTES: usize = 64 << 10;
+
+/// How a table looks on stdout: as wide as COLUMNS or the terminal says, in full where there is neither.
+pub(crate) fn look() -> Look {
+    let stdout = io::stdout();
+    let columns = || std::env::var("COLUMNS").ok()?.parse().ok().filter(|&columns| columns > 0);
+    let terminal = || terminal_size::terminal_size_of(&stdout).map(|(width, _)| usize::from(width.0));
+    let width = columns().or_else(|| if stdout.is_terminal() { terminal().or(Some(80)) } else { None });
+    Look { width, colour: super::has_colour(&stdout) }
+}
 
 /// Where results go.
 pub(crate) enum Output {

@@ -10,9 +10,9 @@ use secateur::stats::{Entry, Grouping, Options, Transform, analyse};
 use secateur::{Dtype, Error, Float, Progress, Result};
 
 use super::common::Common;
-use super::output::Output;
+use super::output::{self, Output};
 use super::progress::Bar;
-use super::{complain, has_colour, parse};
+use super::{complain, parse};
 
 /// More bins than anybody looks at; edges and counts of a group take 16 bytes each.
 const MAX_BINS: u64 = Options::MAX_BINS as u64;
@@ -56,12 +56,7 @@ impl Stats {
         let options = self.options()?;
         let format = self.format()?;
         let checkpoint = Checkpoint::open(&self.common.model)?;
-        let tensors = checkpoint.tensors();
-        if !tensors.is_empty() && !tensors.iter().any(|t| options.selection.includes(t.name())) {
-            let message =
-                "no tensor's whole name is matched by --only and not by --skip (`*` matches any part of a name)";
-            return Err(Error::format(&self.common.model, message));
-        }
+        self.common.check_chosen(&checkpoint, &options.selection)?;
         let mut output = match &self.output {
             Some(path) => Output::file(path, checkpoint.files())?,
             None => Output::stdout(),
@@ -72,7 +67,7 @@ impl Stats {
         let dtypes = survey(&checkpoint, &options);
         let path = output.path();
         let failed = |source: io::Error| Error::io(&path, source);
-        let look = self.look();
+        let look = if self.output.is_some() { Look::default() } else { output::look() };
         let model = self.common.model.display().to_string();
         let info = engine.info(&dtypes);
         let bar = Bar::new(quiet);
@@ -124,17 +119,6 @@ impl Stats {
             return Err(Error::Usage(format!("-o takes the report, not a model: name a file that is no .{extension}")));
         }
         Ok(self.format.or_else(|| path.and_then(Format::from_path)).unwrap_or_default())
-    }
-
-    fn look(&self) -> Look {
-        let stdout = io::stdout();
-        if self.output.is_some() {
-            return Look::default();
-        }
-        let columns = || std::env::var("COLUMNS").ok()?.parse().ok().filter(|&columns| columns > 0);
-        let terminal = || terminal_size::terminal_size_of(&stdout).map(|(width, _)| usize::from(width.0));
-        let width = columns().or_else(|| if stdout.is_terminal() { terminal().or(Some(80)) } else { None });
-        Look { width, colour: has_colour(&stdout) }
     }
 }
 

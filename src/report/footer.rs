@@ -2,20 +2,25 @@
 
 use super::{Header, number, text};
 use crate::error::escape;
-use crate::stats::{Grouping, Skipped, Summary, Transform};
+use crate::stats::{Grouping, Summary, Transform};
 
 /// `291 tensors, 8,030,261,248 elements, 16.1 GB in 12.3 s (1.31 GB/s)`.
 pub(super) fn covered(summary: &Summary) -> String {
-    let speed = match summary.bytes as f64 / summary.seconds {
+    covered_by(summary.tensors, summary.total.count, summary.bytes, summary.seconds)
+}
+
+/// The same of any pass over a model.
+pub(super) fn covered_by(tensors_seen: u64, elements: u64, bytes: u64, took: f64) -> String {
+    let speed = match bytes as f64 / took {
         rate if rate.is_finite() && rate > 0.0 => format!(" ({}/s)", number::bytes(rate as u64)),
         _ => String::new(),
     };
     format!(
         "{}, {} elements, {} in {}{speed}",
-        tensors(summary.tensors),
-        number::grouped(summary.total.count),
-        number::bytes(summary.bytes),
-        seconds(summary.seconds),
+        tensors(tensors_seen),
+        number::grouped(elements),
+        number::bytes(bytes),
+        seconds(took),
     )
 }
 
@@ -48,17 +53,26 @@ pub(super) fn non_finite(summary: &Summary) -> Option<String> {
 
 /// One line for each reason, with as many names as fit.
 pub(super) fn skipped(summary: &Summary, width: Option<usize>) -> Vec<String> {
-    let mut reasons: Vec<(&str, Vec<&Skipped>)> = Vec::new();
-    for skipped in &summary.skipped {
-        match reasons.iter_mut().find(|(reason, _)| *reason == skipped.reason) {
-            Some((_, members)) => members.push(skipped),
-            None => reasons.push((&skipped.reason, vec![skipped])),
+    left_out("skipped", summary.skipped.iter().map(|skipped| (&*skipped.name, &*skipped.reason)), width)
+}
+
+/// One line for each reason, with as many names as fit: `3 tensors {what}: {reason} — {names}`.
+pub(super) fn left_out<'a>(
+    what: &str,
+    pairs: impl Iterator<Item = (&'a str, &'a str)>,
+    width: Option<usize>,
+) -> Vec<String> {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for (name, reason) in pairs {
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, members)) => members.push(name),
+            None => reasons.push((reason, vec![name])),
         }
     }
     let lines = reasons.into_iter().map(|(reason, members)| {
-        let mut line = format!("{} skipped: {} — ", tensors(members.len() as u64), escape(reason));
-        for (index, skipped) in members.iter().enumerate() {
-            let name = escape(&skipped.name);
+        let mut line = format!("{} {what}: {} — ", tensors(members.len() as u64), escape(reason));
+        for (index, name) in members.iter().enumerate() {
+            let name = escape(name);
             let more = format!("{} more", number::grouped((members.len() - index) as u64));
             // Room for what would have to follow this name.
             let needed =

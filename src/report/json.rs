@@ -81,12 +81,12 @@ impl<W: Write> Report for Jsonl<W> {
     }
 }
 
-fn field<W: Write, T: Serialize + ?Sized>(out: &mut W, name: &str, content: &T) -> io::Result<()> {
+pub(super) fn field<W: Write, T: Serialize + ?Sized>(out: &mut W, name: &str, content: &T) -> io::Result<()> {
     write!(out, ",\"{name}\":")?;
     value(out, content)
 }
 
-fn value<W: Write, T: Serialize + ?Sized>(out: &mut W, content: &T) -> io::Result<()> {
+pub(super) fn value<W: Write, T: Serialize + ?Sized>(out: &mut W, content: &T) -> io::Result<()> {
     // Gathered first: the serializer writes a few bytes at a time, and `out` may be behind a virtual call.
     let mut text = Vec::with_capacity(512);
     content.serialize(&mut Serializer::with_formatter(&mut text, Harmless))?;

@@ -3,6 +3,7 @@
 //! A report holds at most a few megabytes, however many entries pass through it: groups of a large model number
 //! hundreds of millions.
 
+mod audit;
 mod columns;
 mod csv;
 mod footer;
@@ -22,6 +23,7 @@ use crate::engine::EngineInfo;
 use crate::stats::{Entry, Options, Summary};
 
 pub use prune::PruneFormat;
+pub use audit::{AuditJson, audit_table};
 pub use number::{bytes as format_bytes, bytes_binary as format_bytes_binary};
 
 /// What is known before the first entry.

@@ -59,11 +59,7 @@ pub(super) fn run(
     for tensor in checkpoint.tensors().iter().filter(|t| options.selection.includes(t.name())) {
         match Float::from_dtype(tensor.dtype()) {
             Some(_) => tensors.push(tensor),
-            None => skipped.push(Skipped {
-                name: tensor.name().to_owned(),
-                dtype: tensor.dtype(),
-                reason: super::entry::why_skipped(tensor.dtype()).to_owned(),
-            }),
+            None => skipped.push(Skipped::new(tensor)),
         }
     }
     let bytes = tensors.iter().map(|t| t.bytes()).sum();

@@ -92,6 +92,14 @@ pub struct Skipped {
     pub reason: String,
 }
 
+impl Skipped {
+    /// A tensor whose dtype is not analysed.
+    pub(crate) fn new(tensor: &crate::Tensor) -> Self {
+        let (name, dtype) = (tensor.name().to_owned(), tensor.dtype());
+        Self { name, dtype, reason: why_skipped(dtype).to_owned() }
+    }
+}
+
 /// The end of an analysis: what it covered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
@@ -108,7 +116,7 @@ pub struct Summary {
 }
 
 /// Why tensors of this dtype are not analysed.
-pub(crate) fn why_skipped(dtype: Dtype) -> &'static str {
+fn why_skipped(dtype: Dtype) -> &'static str {
     match dtype {
         Dtype::BOOL => "BOOL is not a floating type",
         Dtype::U8 | Dtype::I8 | Dtype::U16 | Dtype::I16 | Dtype::U32 | Dtype::I32 | Dtype::U64 | Dtype::I64 => {
