@@ -34,17 +34,17 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     if thread == 0u {
         var before = 0u;
         for (var i = 0u; i < 256u; i++) {
-            let this = sums[i];
+            let here = sums[i];
             sums[i] = before;
-            before += this;
+            before += here;
         }
     }
     workgroupBarrier();
     var before = sums[thread];
     for (var i = first; i < last; i++) {
-        let this = ties[i];
+        let here = ties[i];
         ties[i] = before;
-        before += this;
+        before += here;
     }
     storageBarrier();
     workgroupBarrier();

@@ -86,7 +86,6 @@ pub mod prune;
 pub mod report;
 pub mod restore;
 mod scan;
-pub mod prune;
 pub mod stats;
 
 pub use checkpoint::{Checkpoint, Selection, Tensor};

@@ -71,11 +71,6 @@ impl Common {
         Ok(Options { selection, memory_bytes: self.memory, ..Options::default() })
     }
 
-    /// Whether --only names tensors.
-    pub(crate) fn only_given(&self) -> bool {
-        !self.only.is_empty()
-    }
-
     /// The engine that was asked for. `--adapter` asks for a GPU.
     pub(crate) fn engine(&self) -> Result<Engine> {
         match (self.engine, &self.adapter) {

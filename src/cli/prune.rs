@@ -117,7 +117,7 @@ impl Prune {
             keep: self.keep,
             allocation: self.allocation,
             selection: shared.selection,
-            only_given: self.common.only_given(),
+            only_given: self.common.named(),
             memory_bytes: shared.memory_bytes,
             ..Options::default()
         })

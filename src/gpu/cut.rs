@@ -52,7 +52,6 @@ struct Pending {
 
 /// The worklists of a chunk, and where its results are.
 struct Lists {
-    float: Float,
     /// For each part, the first word of its mask.
     mask_starts: Vec<usize>,
     masks: Range<u64>,
@@ -184,7 +183,7 @@ impl GpuEngine {
         let masks = work.results(words as u64 * 4);
         let counts = work.results(cuts.len() as u64 * 16);
         let wanted = chunk.pieces.iter().any(|(piece, _)| parts[piece.tensor].mask.is_some());
-        let out = Lists { float, mask_starts: starts, masks, counts, wanted, out_bytes: work.out_bytes };
+        let out = Lists { mask_starts: starts, masks, counts, wanted, out_bytes: work.out_bytes };
 
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
         self.fill(&mut slot, &mut encoder, &Parts(parts), &chunk, &work)?;

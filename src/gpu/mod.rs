@@ -8,6 +8,8 @@ mod kernel;
 mod scan;
 mod slot;
 #[cfg(test)]
+mod cut_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;

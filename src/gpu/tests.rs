@@ -14,7 +14,7 @@ use crate::stats::{Grouping, Moments};
 use crate::{Float, Result};
 
 /// The engines, or `None` where there is no adapter and nobody insists on one.
-fn engines() -> Option<&'static (CpuEngine, GpuEngine)> {
+pub(super) fn engines() -> Option<&'static (CpuEngine, GpuEngine)> {
     static ENGINES: OnceLock<Option<(CpuEngine, GpuEngine)>> = OnceLock::new();
     let engines = ENGINES.get_or_init(|| {
         let cpu = CpuEngine::new(None).unwrap();
@@ -68,7 +68,7 @@ fn pieces(tensors: &[Held], by: Grouping) -> Vec<Piece> {
 }
 
 /// Deterministic bits.
-fn noise(seed: u64) -> impl FnMut() -> u64 {
+pub(super) fn noise(seed: u64) -> impl FnMut() -> u64 {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     move || {
         state ^= state << 13;
