@@ -3,7 +3,8 @@
 
 @group(0) @binding(0) var<storage, read> data: array<u32>;
 @group(0) @binding(1) var<storage, read> tiles: array<Tile>;
-@group(0) @binding(2) var<storage, read> masks: array<u32>;
+// Only read, but in one buffer with the counts.
+@group(0) @binding(2) var<storage, read_write> masks: array<u32>;
 @group(0) @binding(3) var<storage, read_write> counts: array<atomic<u32>>;
 
 var<workgroup> sums: array<atomic<u32>, 4>;

@@ -3,9 +3,9 @@
 @group(0) @binding(0) var<storage, read> data: array<u32>;
 @group(0) @binding(1) var<storage, read> tiles: array<Tile>;
 @group(0) @binding(2) var<storage, read> cuts: array<Cut>;
-// Ties before each tile, and how many of its ties each cut may cut.
-@group(0) @binding(3) var<storage, read> ties: array<u32>;
-@group(0) @binding(4) var<storage, read> allowed: array<u32>;
+// Ties before each tile, and how many of its ties each cut may cut. Only read, but in one buffer with what is written.
+@group(0) @binding(3) var<storage, read_write> ties: array<u32>;
+@group(0) @binding(4) var<storage, read_write> allowed: array<u32>;
 @group(0) @binding(5) var<storage, read_write> masks: array<u32>;
 
 var<workgroup> counts: array<u32, 256>;

@@ -105,7 +105,11 @@ impl Prune {
 
     fn options(&self) -> Result<Options> {
         let shared = self.common.options()?;
-        if self.pattern == Pattern::Element && self.sparsity.is_none() && self.from_plan.is_none() && self.from_mask.is_none() {
+        if self.pattern == Pattern::Element
+            && self.sparsity.is_none()
+            && self.from_plan.is_none()
+            && self.from_mask.is_none()
+        {
             return Err(Error::Usage("--pattern element needs --sparsity RATE".to_owned()));
         }
         if matches!(self.pattern, Pattern::NofM { .. }) && self.sparsity.is_some() {
@@ -127,7 +131,9 @@ impl Prune {
     fn plan_file(&self, path: &Path, model: &Checkpoint) -> Result<Output> {
         if fs::symlink_metadata(path).is_ok_and(|found| found.is_file()) && !self.force {
             let shown = path.display();
-            return Err(Error::Usage(format!("--plan {shown}: exists already: add --force to replace it, or name another file")));
+            return Err(Error::Usage(format!(
+                "--plan {shown}: exists already: add --force to replace it, or name another file"
+            )));
         }
         Output::file(path, model.files())
     }

@@ -62,7 +62,15 @@ fn split<'a>(index: usize, job: &'a mut Job, parts: &mut Vec<Part<'a>>) {
             other => other,
         };
         let mask = masks.as_mut().and_then(Iterator::next);
-        parts.push(Part { job: index, float: job.float, bytes, first: job.first + start as u64, rule, mask, allowed: 0 });
+        parts.push(Part {
+            job: index,
+            float: job.float,
+            bytes,
+            first: job.first + start as u64,
+            rule,
+            mask,
+            allowed: 0,
+        });
     }
 }
 

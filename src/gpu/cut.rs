@@ -112,8 +112,8 @@ impl GpuEngine {
     }
 
     fn budgets(&self, bytes: &[u8]) -> wgpu::Buffer {
-        use wgpu::util::{BufferInitDescriptor, DeviceExt};
         use wgpu::BufferUsages as Usage;
+        use wgpu::util::{BufferInitDescriptor, DeviceExt};
         self.device.create_buffer_init(&BufferInitDescriptor {
             label: Some("budgets"),
             contents: bytes,
@@ -132,7 +132,8 @@ impl GpuEngine {
         budgets: &wgpu::Buffer,
     ) -> Result<Pending> {
         let mut work = Work::new(self);
-        let (mut tiles, mut cuts, mut groups, mut starts, mut words) = (Vec::new(), Vec::new(), Vec::new(), Vec::new(), 0);
+        let (mut tiles, mut cuts, mut groups, mut starts, mut words) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), 0);
         for (piece, offset) in &chunk.pieces {
             let part = &parts[piece.tensor];
             let first = (offset / float.bytes() as u64) as u32;
@@ -195,8 +196,13 @@ impl GpuEngine {
             let buffers: Vec<_> = buffers.iter().flatten().cloned().collect();
             kernel.record(device, &mut encoder, &buffers, workgroups);
         };
-        let (of_data, of_work, of_out) = (|| binding(&slot.data, &data), |r| binding(&slot.work, r), |r| binding(&slot.out, r));
-        record(&tie_counts::kernel(self, float), &[of_data(), of_work(tiles), of_work(cuts), of_out(&ties)], workgroups);
+        let (of_data, of_work, of_out) =
+            (|| binding(&slot.data, &data), |r| binding(&slot.work, r), |r| binding(&slot.out, r));
+        record(
+            &tie_counts::kernel(self, float),
+            &[of_data(), of_work(tiles), of_work(cuts), of_out(&ties)],
+            workgroups,
+        );
         let budgets = Some(budgets.as_entire_buffer_binding());
         record(&tie_scan::kernel(self), &[of_work(cuts), of_out(&ties), of_out(&allowed), budgets], 1);
         let buffers = [of_data(), of_work(tiles), of_work(cuts), of_out(&ties), of_out(&allowed), of_out(&out.masks)];
@@ -207,7 +213,13 @@ impl GpuEngine {
         }
         if let (Some(from), Some(to)) = (&slot.work, &slot.out) {
             for (start, list) in &given {
-                encoder.copy_buffer_to_buffer(from, list.start, to, out.masks.start + *start as u64 * 4, list.end - list.start);
+                encoder.copy_buffer_to_buffer(
+                    from,
+                    list.start,
+                    to,
+                    out.masks.start + *start as u64 * 4,
+                    list.end - list.start,
+                );
             }
         }
         let mut record = |kernel: &super::Kernel, buffers: &[Option<wgpu::BufferBinding>]| {
@@ -253,10 +265,10 @@ impl GpuEngine {
                 if let Some(mask) = &part.mask {
                     let mut mask = mask.lock().unwrap_or_else(PoisonError::into_inner);
                     let length = mask.len() * 4;
-                    bytemuck::cast_slice_mut::<u32, u8>(&mut mask).copy_from_slice(&masks[start * 4..start * 4 + length]);
+                    bytemuck::cast_slice_mut::<u32, u8>(&mut mask)
+                        .copy_from_slice(&masks[start * 4..start * 4 + length]);
                 }
-                let [kept, zeros, kept_zeros, largest] =
-                    bytemuck::pod_read_unaligned::<[u32; 4]>(found).map(u64::from);
+                let [kept, zeros, kept_zeros, largest] = bytemuck::pod_read_unaligned::<[u32; 4]>(found).map(u64::from);
                 let cut = piece.region.cols - kept;
                 let largest = largest.checked_sub(1).filter(|_| cut > 0);
                 counts[part.job].add(&CutCounts { cut, zeros_before: zeros, zeros_after: cut + kept_zeros, largest });

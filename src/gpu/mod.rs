@@ -2,13 +2,13 @@
 
 mod chunk;
 mod cut;
+#[cfg(test)]
+mod cut_tests;
 mod device;
 mod groups;
 mod kernel;
 mod scan;
 mod slot;
-#[cfg(test)]
-mod cut_tests;
 #[cfg(test)]
 mod tests;
 

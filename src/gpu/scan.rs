@@ -11,7 +11,8 @@ use crate::cpu::Scratch;
 use crate::kernels::select::View;
 use crate::kernels::{bin_counts, bit_histogram, byte_histogram};
 use crate::scan::{
-    Buffer, Compute, Counts, CutCounts, DIGIT_VALUES, GroupAnswer, GroupRequest, Job, MomentSink, Piece, Request, Source,
+    Buffer, Compute, Counts, CutCounts, DIGIT_VALUES, GroupAnswer, GroupRequest, Job, MomentSink, Piece, Request,
+    Source,
 };
 use crate::stats::Moments;
 use crate::{Float, Result};

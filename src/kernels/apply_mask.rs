@@ -59,7 +59,8 @@ mod tests {
         for width in [1, 2, 4, 8] {
             for elements in [1usize, 31, 32, 33, 200] {
                 let bytes: Vec<u8> = (0..elements * width).map(|i| (i * 37 % 255) as u8 + 1).collect();
-                let words: Vec<u32> = (0..elements.div_ceil(32) as u32).map(|i| 0x9e37_79b9u32.wrapping_mul(i + 1)).collect();
+                let words: Vec<u32> =
+                    (0..elements.div_ceil(32) as u32).map(|i| 0x9e37_79b9u32.wrapping_mul(i + 1)).collect();
                 for mask in [words, vec![0; elements.div_ceil(32)], vec![u32::MAX; elements.div_ceil(32)]] {
                     let mut found = bytes.clone();
                     apply_mask(width, &mut found, &mask);

@@ -22,7 +22,9 @@ pub(crate) fn largest_cut(float: Float, bytes: &[u8], mask: &[u32]) -> Option<u6
         let words = bytes.as_chunks().0.chunks(32).zip(mask).filter(|(_, word)| **word != u32::MAX);
         // 0 for what is kept.
         let cut = |(i, element): (usize, &[u8; WIDTH]), word: u32| bits(*element) & (word >> i & 1).wrapping_sub(1);
-        words.map(|(elements, &word)| elements.iter().enumerate().map(|e| cut(e, word)).fold(0, u32::max)).fold(0, u32::max)
+        words
+            .map(|(elements, &word)| elements.iter().enumerate().map(|e| cut(e, word)).fold(0, u32::max))
+            .fold(0, u32::max)
     }
     let elements = bytes.len() / float.bytes();
     if kept(mask) == elements as u64 {
@@ -68,12 +70,21 @@ mod tests {
     fn equals_one_by_one() {
         for float in Float::ALL {
             for elements in [1usize, 31, 32, 75] {
-                let bits = |i: usize| (i as u64 * 0x9e37_79b9_7f4a_7c15) >> (64 - float.bits()) & if i % 5 == 0 { float.sign() } else { u64::MAX };
-                let bytes: Vec<u8> = (0..elements).flat_map(|i| bits(i).to_le_bytes().into_iter().take(float.bytes())).collect();
+                let bits = |i: usize| {
+                    (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - float.bits())
+                        & if i % 5 == 0 { float.sign() } else { u64::MAX }
+                };
+                let bytes: Vec<u8> =
+                    (0..elements).flat_map(|i| bits(i).to_le_bytes().into_iter().take(float.bytes())).collect();
                 for seed in [0u32, 0x5bd1_e995, u32::MAX] {
-                    let mut mask: Vec<u32> = (0..elements.div_ceil(32) as u32).map(|i| seed.wrapping_mul(i + 1)).collect();
-                    if seed == u32::MAX { mask.fill(seed) }
-                    if elements % 32 > 0 { *mask.last_mut().unwrap() &= !(u32::MAX << (elements % 32)) }
+                    let mut mask: Vec<u32> =
+                        (0..elements.div_ceil(32) as u32).map(|i| seed.wrapping_mul(i + 1)).collect();
+                    if seed == u32::MAX {
+                        mask.fill(seed)
+                    }
+                    if elements % 32 > 0 {
+                        *mask.last_mut().unwrap() &= !(u32::MAX << (elements % 32))
+                    }
                     let is_kept = |i: &usize| mask[i / 32] >> (i % 32) & 1 == 1;
                     let want = (0..elements).filter(|i| !is_kept(i)).map(|i| float.magnitude(bits(i))).max();
                     assert_eq!(largest_cut(float, &bytes, &mask), want, "{float:?} {elements} {seed:#x}");

@@ -81,7 +81,9 @@ impl FromStr for Criterion {
         match text {
             "magnitude" => Ok(Self::Magnitude),
             "random" => Err(Error::Usage("criterion `random`: name a seed, as in random:7".to_owned())),
-            "wanda" => Err(Error::Usage("criterion `wanda`: name the file of norms, as in wanda:norms.safetensors".to_owned())),
+            "wanda" => {
+                Err(Error::Usage("criterion `wanda`: name the file of norms, as in wanda:norms.safetensors".to_owned()))
+            }
             "variance" | "kurtosis" | "skewness" | "mean" | "l1" | "l2" => Err(Error::Usage(format!(
                 "criterion `{text}` scores groups of weights: elements are scored by magnitude, random:SEED or wanda:FILE"
             ))),

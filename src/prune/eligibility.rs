@@ -41,7 +41,7 @@ fn by_name(name: &str) -> Option<&'static str> {
     // The patches of a vision model are a convolution like any other.
     if (name.contains("embed") && !name.contains("patch_embed")) || has_part("wte") || has_part("wpe") {
         Some("an embedding")
-    } else if name.starts_with("lm_head") {
+    } else if parts.clone().any(|part| part.starts_with("lm_head")) {
         Some("an output head")
     } else if name.contains("scale") || name.contains("zero_point") {
         Some("a scale or zero point")
@@ -77,6 +77,7 @@ mod tests {
             ("patch_embed.proj.weight", None),
             ("vit.embeddings.patch_embeddings.projection.weight", None),
             ("lm_head.weight", head),
+            ("language_model.lm_head.weight", head),
             ("LM_HEAD.weight", head),
             ("lm_head", head),
             ("my_lm_head.weight", None),

@@ -24,7 +24,14 @@ fn space(float: Float) -> (u32, u64) {
 }
 
 /// What is cut where the `k` lowest (or, `above`, highest) magnitudes of `bytes` are.
-pub(super) fn cut_of_memory(engine: &Engine, float: Float, bytes: &[u8], k: u64, above: bool, memory_bytes: u64) -> Result<Option<Cut>> {
+pub(super) fn cut_of_memory(
+    engine: &Engine,
+    float: Float,
+    bytes: &[u8],
+    k: u64,
+    above: bool,
+    memory_bytes: u64,
+) -> Result<Option<Cut>> {
     let elements = bytes.len() / float.bytes();
     if elements <= FEW {
         return Ok(cut_of_few(float, bytes, k, above));
@@ -77,10 +84,13 @@ fn count(cpu: &CpuEngine, float: Float, bytes: &[u8], level: u32, prefix: u64) -
         total
     };
     cpu.pool().install(|| {
-        bytes.par_chunks(share.max(width)).map(table).reduce(|| vec![0; VALUES], |mut a, b| {
-            a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
-            a
-        })
+        bytes.par_chunks(share.max(width)).map(table).reduce(
+            || vec![0; VALUES],
+            |mut a, b| {
+                a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+                a
+            },
+        )
     })
 }
 
@@ -232,7 +242,13 @@ pub(super) fn native(float: Float, space: Float, cut: &Cut, above: bool) -> (u64
 }
 
 /// The magnitudes of a tensor as a histogram by its upper 16 bits: ascending values, with counts.
-pub(super) fn histogram(engine: &Engine, file: &File, tensor: usize, float: Float, memory_bytes: u64) -> Result<Vec<(f64, u64)>> {
+pub(super) fn histogram(
+    engine: &Engine,
+    file: &File,
+    tensor: usize,
+    float: Float,
+    memory_bytes: u64,
+) -> Result<Vec<(f64, u64)>> {
     let all = Magnitudes::new(engine, file, vec![(tensor, float)], memory_bytes);
     let counts = all.pass(float, 0, 0, false)?;
     let shift = float.bits().saturating_sub(16);
@@ -246,4 +262,3 @@ pub(super) fn histogram(engine: &Engine, file: &File, tensor: usize, float: Floa
     };
     Ok(occurring.map(|(digit, count)| (float.value(value(digit)), count)).filter(|(x, _)| !x.is_nan()).collect())
 }
-

@@ -52,7 +52,10 @@ impl Masks {
             };
             if serde_json::from_str::<Vec<u64>>(shape).ok().as_deref() != Some(tensor.shape()) {
                 let shown = crate::escape(&shape.chars().take(80).collect::<String>());
-                return Err(fail(format!("the mask is of shape {shown}, and the model's tensor of {:?}", tensor.shape())));
+                return Err(fail(format!(
+                    "the mask is of shape {shown}, and the model's tensor of {:?}",
+                    tensor.shape()
+                )));
             }
         }
         Ok(())
@@ -67,7 +70,11 @@ impl Masks {
             && let Some(last) = words.last()
             && last >> (elements % 32) != 0
         {
-            return Err(Error::tensor(self.file.path(), name, "bits beyond the last element are not 0: this is no mask of it"));
+            return Err(Error::tensor(
+                self.file.path(),
+                name,
+                "bits beyond the last element are not 0: this is no mask of it",
+            ));
         }
         Ok(words)
     }

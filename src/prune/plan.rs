@@ -70,7 +70,8 @@ impl Plan {
     /// [`Error::Io`], or [`Error::Format`] where the file is no plan.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-        serde_json::from_slice(&text).map_err(|e| Error::format(path, format!("this is no plan: {e} (--plan writes one)")))
+        serde_json::from_slice(&text)
+            .map_err(|e| Error::format(path, format!("this is no plan: {e} (--plan writes one)")))
     }
 
     /// Checks that the plan is for this model.

@@ -21,7 +21,8 @@ impl Random {
 
     fn key(&self, name: &str) -> [u32; 2] {
         // FNV-1a, of which the names of a model need no more than that they differ.
-        let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+        let hash =
+            name.bytes().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
         threefry([self.seed as u32, (self.seed >> 32) as u32], [hash as u32, (hash >> 32) as u32])
     }
 }

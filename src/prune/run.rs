@@ -65,7 +65,8 @@ pub fn run(model: &Checkpoint, engine: &Engine, task: &Task, to: &Destination, p
     let found = Targets::new(model, engine, task, &file, memory_bytes)?;
     let masks = to.mask.map(|path| MaskWriter::new(model, &found.targets, path, to.force)).transpose()?;
     let given = if let Task::Masks(masks) = task { Some(*masks) } else { None };
-    let mut run = Run { model, engine, file: &file, found: &found, writer, masks, given, memory_bytes, budgets: vec![0, 0] };
+    let mut run =
+        Run { model, engine, file: &file, found: &found, writer, masks, given, memory_bytes, budgets: vec![0, 0] };
     let targets = run.all()?;
     let Run { writer, masks, .. } = run;
     let bytes_after = writer.as_ref().map_or_else(|| bytes(model), Writer::bytes);
@@ -286,7 +287,9 @@ impl Run<'_> {
             let target = &self.found.targets[part.target];
             let rule = match (host, known, target.what) {
                 (Some(host), ..) => Rule::Host(&**host),
-                (_, Known::Threshold(key, budget), _) => Rule::Threshold { key: *key, above: self.above(), budget: *budget },
+                (_, Known::Threshold(key, budget), _) => {
+                    Rule::Threshold { key: *key, above: self.above(), budget: *budget }
+                }
                 (_, _, What::NofM { n, m, stride }) => Rule::NofM { n, m, stride, above: self.above() },
                 (_, _, What::Masked) => Rule::Mask(given),
                 // Below nothing.
@@ -321,7 +324,9 @@ impl Run<'_> {
             }
         }
         self.engine.cpu_engine().pool().install(|| {
-            reads.into_par_iter().try_for_each(|(tensor, offset, chunk)| self.model.read_exact_at(tensor, offset, chunk))
+            reads
+                .into_par_iter()
+                .try_for_each(|(tensor, offset, chunk)| self.model.read_exact_at(tensor, offset, chunk))
         })
     }
 

@@ -35,7 +35,10 @@ impl Scored<'_> {
             scores.clear();
             scores.resize(n, 0.0);
             if self.float == Float::F64 {
-                weights.iter_mut().enumerate().for_each(|(j, w)| *w = self.float.value(bits_at(self.float, block, j)) as f32);
+                weights
+                    .iter_mut()
+                    .enumerate()
+                    .for_each(|(j, w)| *w = self.float.value(bits_at(self.float, block, j)) as f32);
             } else {
                 to_f32(self.float, block, &mut weights);
             }

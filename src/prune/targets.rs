@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::allocation::{self, Candidate, Histograms};
 use super::magnitudes::{histogram, piece_of, pieces};
 use super::{Allocation, Criterion, Keep, LeftOut, Masks, Options, Pattern, Plan, Score, Task, Within, left_out};
-use crate::scan::{CutCounts, File};
 use crate::scan::{Compute, Counts, Request, Values};
+use crate::scan::{CutCounts, File};
 use crate::stats::Moments;
 use crate::{Checkpoint, Engine, Error, Float, Result, Tensor};
 
@@ -50,7 +50,13 @@ pub(super) struct Targets {
 }
 
 impl Targets {
-    pub(super) fn new(model: &Checkpoint, engine: &Engine, task: &Task, file: &File, memory_bytes: u64) -> Result<Self> {
+    pub(super) fn new(
+        model: &Checkpoint,
+        engine: &Engine,
+        task: &Task,
+        file: &File,
+        memory_bytes: u64,
+    ) -> Result<Self> {
         let mut found = match task {
             Task::Options(options) => Self::of_options(model, engine, options, file)?,
             Task::Plan(plan) => Self::of_plan(model, plan, memory_bytes)?,
@@ -100,7 +106,13 @@ impl Targets {
     }
 
     /// How the rate is shared among the tensors.
-    fn shared(&mut self, engine: &Engine, options: &Options, file: &File, chosen: &[(usize, Float)]) -> Result<Vec<What>> {
+    fn shared(
+        &mut self,
+        engine: &Engine,
+        options: &Options,
+        file: &File,
+        chosen: &[(usize, Float)],
+    ) -> Result<Vec<What>> {
         let rate = options.sparsity;
         let candidate = |(index, _): &(usize, Float)| {
             let tensor = file.tensors[*index];
@@ -243,7 +255,9 @@ fn check(options: &Options) -> Result<()> {
     {
         let allowed: &[Allocation] = match score.within() {
             Within::Row => &[Allocation::Uniform],
-            Within::Tensor => &[Allocation::Uniform, Allocation::Global, Allocation::Erk, Allocation::Variance, Allocation::Moments],
+            Within::Tensor => {
+                &[Allocation::Uniform, Allocation::Global, Allocation::Erk, Allocation::Variance, Allocation::Moments]
+            }
         };
         if !allowed.contains(&options.allocation) {
             return Err(Error::Usage(format!(

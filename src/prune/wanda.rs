@@ -27,7 +27,11 @@ impl Wanda {
         let norms = Checkpoint::open(&path)?;
         for tensor in norms.tensors() {
             if tensor.dtype() != Dtype::F32 {
-                return Err(Error::tensor(&path, tensor.name(), format!("norms are F32, and this is {}", tensor.dtype())));
+                return Err(Error::tensor(
+                    &path,
+                    tensor.name(),
+                    format!("norms are F32, and this is {}", tensor.dtype()),
+                ));
             }
         }
         Ok(Self { path, norms })
@@ -119,10 +123,9 @@ mod tests {
         let per_column = written(folder.path(), "c", &[("w", &[12], &columns)]);
         let model = Checkpoint::open(model).unwrap();
         let tensor = model.get("w").unwrap();
-        for (norms, norm) in [
-            (per_input, (|i| [1.0, 10.0, 100.0][i % 12 / 4]) as fn(usize) -> f32),
-            (per_column, |i| (i % 12) as f32),
-        ] {
+        for (norms, norm) in
+            [(per_input, (|i| [1.0, 10.0, 100.0][i % 12 / 4]) as fn(usize) -> f32), (per_column, |i| (i % 12) as f32)]
+        {
             let wanda = Wanda::open(norms).unwrap();
             assert_eq!(wanda.left_out(tensor), None);
             assert!(wanda.left_out(model.get("x").unwrap()).is_some());

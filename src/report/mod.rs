@@ -22,9 +22,9 @@ use std::str::FromStr;
 use crate::engine::EngineInfo;
 use crate::stats::{Entry, Options, Summary};
 
-pub use prune::PruneFormat;
 pub use audit::{AuditJson, audit_table};
 pub use number::{bytes as format_bytes, bytes_binary as format_bytes_binary};
+pub use prune::PruneFormat;
 
 /// What is known before the first entry.
 #[derive(Clone, Copy, Debug)]

@@ -75,14 +75,20 @@ fn table(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
     row(out, "name", COLUMNS.map(|(heading, _)| heading.to_owned()))?;
     writeln!(out, "{rule}")?;
     for (t, name) in summary.tensors.iter().zip(&names) {
-        let cells = [count(t.count), count(t.cut), percent(t.cut, t.count), percent(t.zeros_after, t.count), real(t.threshold)];
+        let cells =
+            [count(t.count), count(t.cut), percent(t.cut, t.count), percent(t.zeros_after, t.count), real(t.threshold)];
         row(out, name, cells)?;
     }
     writeln!(out, "{rule}")?;
     let total = &summary.total;
     let zeros = summary.tensors.iter().map(|t| t.zeros_after).sum();
-    let cells =
-        [count(total.count), count(total.cut), percent(total.cut, total.count), percent(zeros, total.count), String::new()];
+    let cells = [
+        count(total.count),
+        count(total.cut),
+        percent(total.cut, total.count),
+        percent(zeros, total.count),
+        String::new(),
+    ];
     row(out, "total", cells)?;
     writeln!(out)?;
     let seconds = summary.seconds;
@@ -109,7 +115,8 @@ fn left_out(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
     }
     for (reason, names) in reasons {
         let shown: Vec<String> = names.iter().take(3).map(|name| shorten(&escape(name), 40)).collect();
-        let more = if names.len() > 3 { format!(" and {} more", grouped(names.len() as u64 - 3)) } else { String::new() };
+        let more =
+            if names.len() > 3 { format!(" and {} more", grouped(names.len() as u64 - 3)) } else { String::new() };
         writeln!(out, "{} left out: {}: {}{more}", tensors(names.len()), escape(reason), shown.join(", "))?;
     }
     Ok(())

@@ -86,11 +86,7 @@ pub(super) fn plan(source: &Checkpoint, files: &[Vec<Planned>]) -> Result<(Vec<H
 }
 
 /// Header and places of a single file.
-pub(super) fn single(
-    path: &Path,
-    tensors: &[Planned],
-    metadata: &BTreeMap<String, String>,
-) -> Result<(Head, Places)> {
+pub(super) fn single(path: &Path, tensors: &[Planned], metadata: &BTreeMap<String, String>) -> Result<(Head, Places)> {
     let mut places = Vec::new();
     let head = head(path, 0, Some(metadata), tensors, &mut places)?;
     Ok((head, Places(places).sorted()))
