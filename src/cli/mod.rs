@@ -32,7 +32,6 @@ Examples:
   secateur devices";
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "one value a process: boxing would save nothing")]
 enum Command {
     /// Mean, variance, skewness, kurtosis and more of every tensor or group of weights
     Stats(stats::Stats),
