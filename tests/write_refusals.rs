@@ -136,6 +136,7 @@ fn half_an_output_never_appears() {
 /// Only where this runs as root and may mount; elsewhere it says so.
 #[test]
 #[cfg(target_os = "linux")]
+#[expect(clippy::print_stderr, reason = "a test that cannot be run says so")]
 fn a_full_disk_is_found_at_once_and_leaves_nothing() {
     let folder = Folder::new();
     fs::create_dir(folder.path("small")).expect("room");
@@ -171,6 +172,7 @@ fn a_full_disk_is_found_at_once_and_leaves_nothing() {
 
 #[test]
 #[cfg(unix)]
+#[expect(clippy::print_stderr, reason = "a test that cannot be run says so")]
 fn a_read_only_folder_is_an_error() {
     let folder = Folder::new();
     let source = folder.open("m.safetensors", &one("w", 3)).expect("a good file");

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`secateur restore` against compressed-tensors: every bit of every tensor.
 
-    pip install compressed-tensors==0.14.* torch transformers
+    pip install compressed-tensors==0.14.* torch transformers psutil
     python restore_agreement.py ../../target/release/secateur
 
 Makes checkpoints with compressed-tensors (sparse-bitmask and sparse-24-bitmask; bf16, f16, f32 and float8_e4m3fn; one
