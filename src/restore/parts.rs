@@ -74,7 +74,7 @@ fn part<'a>(model: &'a Checkpoint, values: &'a Tensor, prefix: &str, name: Strin
 
     let dtype = values.dtype();
     let bits = dtype.bitsize() as u64;
-    if bits % 8 != 0 {
+    if !bits.is_multiple_of(8) {
         return Err(fail(
             model,
             values,

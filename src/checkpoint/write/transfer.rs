@@ -60,10 +60,10 @@ pub(super) fn reserve(file: &File, bytes: u64) -> io::Result<()> {
     if bytes > 0 {
         use rustix::fs::FallocateFlags;
         use rustix::io::Errno;
-        match rustix::io::retry_on_intr(|| rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes)) {
-            // These mean no room, as opposed to no such operation.
-            Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => return Err(error.into()),
-            _ => {}
+        let reserved = rustix::io::retry_on_intr(|| rustix::fs::fallocate(file, FallocateFlags::empty(), 0, bytes));
+        // These mean no room; others, no such operation.
+        if let Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) = reserved {
+            return Err(error.into());
         }
     }
     file.set_len(bytes)
