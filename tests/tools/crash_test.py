@@ -112,12 +112,15 @@ def kills(args, log, model, folder, forced):
     before, took = digest(model), []
     for _ in range(3):
         start = time.perf_counter()
-        subprocess.run(command(args, model, out, *more, *([] if forced or not out.exists() else ["--force"])), check=True,
-                       stdout=subprocess.DEVNULL)
+        done = subprocess.run(command(args, model, out, *more), capture_output=True, text=True)
         took.append(time.perf_counter() - start)
-    right, seconds = digest(out), max(took)
-    remove(out)
-    old = None
+        if done.returncode or not out.exists():
+            log.check(label, [f"undisturbed, it ends with {done.returncode} and OUT is {'' if out.exists() else 'not '}there"],
+                      done.stderr.strip()[:200])
+            return
+        right = digest(out)
+        remove(out)
+    seconds, old = max(took), None
     if forced:
         make_old(model, out)
         old = digest(out)
