@@ -17,6 +17,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/data"))
 import checkpoint  # noqa: E402
+import prune_huge  # noqa: E402
 from make_poison import BITS  # noqa: E402
 
 
@@ -159,10 +160,17 @@ def make(folder, scale=1):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folder", type=Path, nargs="?")
+    parser.add_argument("--huge", type=Path, metavar="FILE")
+    parser.add_argument("--weights", type=int, default=prune_huge.WEIGHTS, help="at least how many --huge has")
     parser.add_argument("--scale", type=int, default=1, help="how many times as many rows")
     args = parser.parse_args()
-    make(args.folder, args.scale)
+    if not (args.folder or args.huge):
+        parser.error("FOLDER or --huge FILE")
+    if args.folder:
+        make(args.folder, args.scale)
+    if args.huge:
+        prune_huge.make(args.huge, args.weights)
 
 
 if __name__ == "__main__":

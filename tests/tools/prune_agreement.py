@@ -315,12 +315,19 @@ def main():
     parser.add_argument("--memory", action="append", default=[], help="repeatable")
     parser.add_argument("--case", action="append", help="only cases whose label has this in it (repeatable)")
     parser.add_argument("--show", type=int, default=5, help="how many differences of a run to print")
+    parser.add_argument("--huge", type=Path, metavar="FILE", help="only the checks of prune_huge.py, on its model")
     parser.add_argument("--self-test", action="store_true")
     args = parser.parse_args()
     if args.self_test:
         import prune_self_test
         sys.exit(prune_self_test.main())
-    results = [check_model(args, path) for path in models(args.models)]
+    if args.huge:
+        import prune_huge
+        hows = [["--engine", engine, *([] if memory is None else ["--memory", memory])]
+                for engine in args.engine or ["cpu"] for memory in args.memory or [None]]
+        results = [prune_huge.check(args.secateur, args.huge, how, number, Run) for how in hows]
+    else:
+        results = [check_model(args, path) for path in models(args.models)]
     runs, failures = sum(r for r, _ in results), sum(f for _, f in results)
     print(f"{len(results)} models, {runs} runs, {failures} wrong")
     sys.exit(1 if failures or not runs else 0)
