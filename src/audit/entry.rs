@@ -3,7 +3,7 @@
 use safetensors::Dtype;
 use serde::Serialize;
 
-use super::Pattern;
+use crate::prune::NofM;
 use crate::stats::Skipped;
 
 /// One floating tensor.
@@ -22,7 +22,7 @@ pub struct Entry {
     /// zeros / count; `None` without weights.
     pub sparsity: Option<f64>,
     /// Which of [`COMMON`](super::COMMON) and the pattern asked for it satisfies; none whose M does not divide axis 1.
-    pub patterns: Vec<Pattern>,
+    pub patterns: Vec<NofM>,
     /// Output channels (axis 0) that are zero throughout; `None` under two axes.
     pub empty_outputs: Option<u64>,
     /// Input channels (axis 1) that are zero throughout; `None` under two axes.
@@ -78,7 +78,7 @@ pub struct Total {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     /// The pattern.
-    pub pattern: Pattern,
+    pub pattern: NofM,
     /// Tensors that were judged.
     pub judged: u64,
     /// How many of them do not satisfy it.
@@ -115,7 +115,7 @@ impl Total {
 }
 
 impl Verdict {
-    pub(super) fn new(pattern: Pattern) -> Self {
+    pub(super) fn new(pattern: NofM) -> Self {
         Self { pattern, judged: 0, failed: 0, first_failed: None }
     }
 

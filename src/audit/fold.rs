@@ -1,9 +1,10 @@
 //! From tiles to what is known of one tensor.
 
+use super::COMMON;
 use super::count::Counted;
 use super::entry::{Bytes, Entry, Judgement, share};
 use super::tiles::{Grid, Tile};
-use super::{COMMON, Pattern};
+use crate::prune::NofM;
 use crate::{Float, Tensor};
 
 /// A tensor while its tiles come in.
@@ -27,9 +28,9 @@ pub(super) struct Fold {
 
 impl Fold {
     /// For `tensor`, of format `float`, in tiles of about `piece_bytes`.
-    pub(super) fn new(tensor: &Tensor, float: Float, asked: Option<Pattern>, piece_bytes: u64) -> Self {
+    pub(super) fn new(tensor: &Tensor, float: Float, asked: Option<NofM>, piece_bytes: u64) -> Self {
         let divides = |m: &u8| tensor.shape().get(1).is_some_and(|cols| cols.is_multiple_of(u64::from(*m)));
-        let mut sizes: Vec<u8> = patterns(asked).map(Pattern::of).filter(divides).collect();
+        let mut sizes: Vec<u8> = patterns(asked).map(NofM::of).filter(divides).collect();
         sizes.sort_unstable();
         sizes.dedup();
         // At most 16 · 31.
@@ -69,9 +70,9 @@ impl Fold {
     }
 
     /// What is to be said of the tensor; `asked` is the pattern asked for, and why the tensor is not judged by it, if so.
-    pub(super) fn finish(self, tensor: &Tensor, float: Float, asked: Option<(Pattern, Option<String>)>) -> Entry {
+    pub(super) fn finish(self, tensor: &Tensor, float: Float, asked: Option<(NofM, Option<String>)>) -> Entry {
         let count = tensor.elements();
-        let holds = |pattern: &Pattern| {
+        let holds = |pattern: &NofM| {
             let place = self.sizes.iter().position(|m| *m == pattern.of());
             place.is_some_and(|place| self.most[place] <= pattern.kept())
         };
@@ -109,7 +110,7 @@ impl Fold {
 }
 
 /// Every pattern that is looked for, each once.
-fn patterns(asked: Option<Pattern>) -> impl Iterator<Item = Pattern> {
+fn patterns(asked: Option<NofM>) -> impl Iterator<Item = NofM> {
     COMMON.into_iter().chain(asked.filter(|pattern| !COMMON.contains(pattern)))
 }
 

@@ -15,14 +15,11 @@
 //! ```
 
 mod count;
-mod eligibility;
 mod entry;
 mod fold;
-mod pattern;
 mod tiles;
 
 pub use entry::{Bytes, Entry, Judgement, Summary, Total, Verdict};
-pub use pattern::Pattern;
 
 use std::num::NonZeroUsize;
 use std::time::Instant;
@@ -31,6 +28,7 @@ use rayon::prelude::*;
 
 use crate::checkpoint::{Checkpoint, Selection, Tensor};
 use crate::cpu::CpuEngine;
+use crate::prune::{NofM, left_out};
 use crate::stats::Skipped;
 use crate::{Float, Progress, Result};
 use count::{Counted, Scratch};
@@ -38,7 +36,7 @@ use fold::Fold;
 use tiles::{Grid, Tile};
 
 /// The patterns that are always looked for: those of 50 % that hardware or kernels run, and sparser ones.
-pub const COMMON: [Pattern; 10] = [
+pub const COMMON: [NofM; 10] = [
     of::<1, 2>(),
     of::<1, 4>(),
     of::<2, 4>(),
@@ -52,8 +50,8 @@ pub const COMMON: [Pattern; 10] = [
 ];
 
 /// A pattern that is right when compiling.
-const fn of<const KEPT: u8, const OF: u8>() -> Pattern {
-    const { Pattern::new(KEPT, OF).expect("1 ≤ N < M ≤ 32") }
+const fn of<const KEPT: u8, const OF: u8>() -> NofM {
+    const { NofM::new(KEPT, OF).expect("1 ≤ N < M ≤ 32") }
 }
 
 /// What to audit, and how.
@@ -64,7 +62,7 @@ pub struct Options {
     /// Whether they were chosen by name: then those that pruning leaves out by itself are judged, too.
     pub named: bool,
     /// The pattern that every eligible tensor is to satisfy, if any.
-    pub pattern: Option<Pattern>,
+    pub pattern: Option<NofM>,
     /// Bound on what is held at once, in bytes.
     pub memory_bytes: u64,
     /// Threads, or one for each core.
@@ -180,7 +178,8 @@ impl<'a> Audit<'a, '_> {
         let complete = self.folds.len() - usize::from(!all && !self.folds.is_empty());
         for (tensor, float, fold) in self.folds.drain(..complete) {
             let asked = self.options.pattern.map(|pattern| {
-                let reason = eligibility::left_out(tensor, pattern, self.options.named);
+                let (selection, named) = (&self.options.selection, self.options.named);
+                let reason = left_out(tensor, selection, named).or_else(|| pattern.unfit(tensor));
                 (pattern, reason)
             });
             let entry = fold.finish(tensor, float, asked);

@@ -3,8 +3,9 @@
 use std::io;
 
 use clap::{Args, ValueEnum};
-use secateur::audit::{Options, Pattern, Summary, audit};
+use secateur::audit::{Options, Summary, audit};
 use secateur::checkpoint::Checkpoint;
+use secateur::prune::NofM;
 use secateur::report::{AuditJson, audit_table};
 use secateur::{Engine, Error, Progress, Result};
 
@@ -26,7 +27,7 @@ on the CPU, whatever --engine says.")]
 pub(crate) struct Audit {
     /// Fail where an eligible tensor has more than N of every M weights along axis 1 that are not zero
     #[arg(long, value_name = "N:M")]
-    pattern: Option<Pattern>,
+    pattern: Option<NofM>,
     /// How to write it
     #[arg(long, value_enum, default_value_t = AuditFormat::Table)]
     format: AuditFormat,

@@ -49,10 +49,10 @@ pub(crate) struct Prune {
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
     /// Run a plan instead of making one
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["sparsity", "pattern", "criterion", "keep", "allocation", "from_mask", "only", "skip"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sparsity", "pattern", "criterion", "keep", "allocation", "from_mask"])]
     from_plan: Option<PathBuf>,
     /// Apply saved masks instead of making some
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["sparsity", "pattern", "criterion", "keep", "allocation", "only", "skip"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sparsity", "pattern", "criterion", "keep", "allocation"])]
     from_mask: Option<PathBuf>,
     /// Do all but write the model
     #[arg(long, conflicts_with_all = ["output", "mask"])]
@@ -74,8 +74,9 @@ impl Prune {
     pub(crate) fn run(self, quiet: bool) -> Result<()> {
         let mut options = self.options()?;
         let model = Checkpoint::open(&self.common.model)?;
-        let plan = self.from_plan.as_deref().map(Plan::read).transpose()?;
-        let masks = self.from_mask.as_deref().map(Masks::open).transpose()?;
+        let selection = options.selection.clone();
+        let plan = self.from_plan.as_deref().map(Plan::read).transpose()?.map(|plan| plan.only(&selection));
+        let masks = self.from_mask.as_deref().map(Masks::open).transpose()?.map(|masks| masks.only(selection));
         let task = match (&plan, &masks) {
             (Some(plan), _) => Task::Plan(plan),
             (_, Some(masks)) => Task::Masks(masks),
@@ -112,7 +113,7 @@ impl Prune {
         {
             return Err(Error::Usage("--pattern element needs --sparsity RATE".to_owned()));
         }
-        if matches!(self.pattern, Pattern::NofM { .. }) && self.sparsity.is_some() {
+        if matches!(self.pattern, Pattern::NofM(_)) && self.sparsity.is_some() {
             return Err(Error::Usage("N:M says by itself how much is cut: leave --sparsity out".to_owned()));
         }
         Ok(Options {

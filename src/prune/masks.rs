@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::targets::Target;
 use crate::checkpoint::{Planned, Writer};
-use crate::{Checkpoint, Dtype, Error, Result, Tensor};
+use crate::{Checkpoint, Dtype, Error, Result, Selection, Tensor};
 
 /// A file of masks: under each tensor's name a U32 tensor of ⌈elements / 32⌉ words, in which bit i % 32 of word i / 32
 /// says whether element i is kept, and bits beyond the last element are 0. The tensor's shape is in `__metadata__`, as
@@ -14,6 +14,7 @@ use crate::{Checkpoint, Dtype, Error, Result, Tensor};
 pub struct Masks {
     file: Checkpoint,
     shapes: BTreeMap<String, String>,
+    selection: Selection,
 }
 
 impl Masks {
@@ -24,16 +25,22 @@ impl Masks {
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let file = Checkpoint::open(path)?;
         let shapes = file.metadata()?;
-        Ok(Self { file, shapes })
+        Ok(Self { file, shapes, selection: Selection::default() })
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
-        self.file.get(name).is_some()
+        self.file.get(name).is_some() && self.selection.includes(name)
+    }
+
+    /// The masks of the tensors of `selection`.
+    #[must_use]
+    pub fn only(self, selection: Selection) -> Self {
+        Self { selection, ..self }
     }
 
     /// Checks that these are masks, of this model.
     pub(super) fn check(&self, model: &Checkpoint) -> Result<()> {
-        for mask in self.file.tensors() {
+        for mask in self.file.tensors().iter().filter(|mask| self.has(mask.name())) {
             let fail = |message: String| Error::tensor(self.file.path(), mask.name(), message);
             let tensor = model.get(mask.name()).ok_or_else(|| fail("the model has no such tensor".to_owned()))?;
             if tensor.float().is_none() {

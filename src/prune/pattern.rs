@@ -3,12 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::NofM;
+
 /// The shape of what is cut.
 ///
 /// ```
-/// use secateur::prune::pattern::Pattern;
+/// use secateur::prune::Pattern;
 ///
-/// assert_eq!("2:4".parse(), Ok(Pattern::NofM { n: 2, m: 4 }));
+/// assert!(matches!("2:4".parse(), Ok(Pattern::NofM(pattern)) if pattern.kept() == 2));
 /// assert_eq!(Pattern::Element.to_string(), "element");
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -16,27 +18,17 @@ pub enum Pattern {
     /// Any weights.
     #[default]
     Element,
-    /// All but `n` of every `m` weights, 1 ≤ n < m ≤ [`MAX_M`](Self::MAX_M).
-    NofM {
-        /// How many stay.
-        n: u32,
-        /// Of how many.
-        m: u32,
-    },
+    /// All but N of every M weights along the input axis.
+    NofM(NofM),
     /// Whole output channels.
     Channel,
-}
-
-impl Pattern {
-    /// The largest M of N:M.
-    pub const MAX_M: u32 = 32;
 }
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Element => f.write_str("element"),
-            Self::NofM { n, m } => write!(f, "{n}:{m}"),
+            Self::NofM(pattern) => pattern.fmt(f),
             Self::Channel => f.write_str("channel"),
         }
     }
@@ -51,13 +43,8 @@ impl FromStr for Pattern {
             "channel" => return Ok(Self::Channel),
             _ => {}
         }
-        // Digits alone: `u32` would take a plus sign, too.
-        let number = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten();
-        let pair = text.split_once(':').and_then(|(n, m)| Some((number(n)?, number(m)?)));
-        match pair {
-            Some((n, m)) if 1 <= n && n < m && m <= Self::MAX_M => Ok(Self::NofM { n, m }),
-            _ => Err("expected element, channel or N:M with 1 ≤ N < M ≤ 32, such as 2:4".to_owned()),
-        }
+        let message = || "expected element, channel or N:M with 1 ≤ N < M ≤ 32, such as 2:4".to_owned();
+        text.parse().map(Self::NofM).map_err(|_: String| message())
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Criterion;
-use crate::{Checkpoint, Dtype, Error, Result};
+use crate::{Checkpoint, Dtype, Error, Result, Selection};
 
 /// The printable result of criterion, pattern, allocation and schedule. It holds integers alone: run again on the same
 /// model, by whichever engine, it cuts the same weights.
@@ -72,6 +72,17 @@ impl Plan {
         let text = std::fs::read(path).map_err(|e| Error::io(path, e))?;
         serde_json::from_slice(&text)
             .map_err(|e| Error::format(path, format!("this is no plan: {e} (--plan writes one)")))
+    }
+
+    /// The part of the plan that is about the tensors of `selection`.
+    #[must_use]
+    pub fn only(mut self, selection: &Selection) -> Self {
+        let left =
+            |t: &PlannedTensor| LeftOut { name: t.name.clone(), reason: "not chosen by --only and --skip".to_owned() };
+        let (chosen, others): (Vec<_>, Vec<_>) = self.tensors.into_iter().partition(|t| selection.includes(&t.name));
+        self.left_out.extend(others.iter().map(left));
+        self.tensors = chosen;
+        self
     }
 
     /// Checks that the plan is for this model.

@@ -446,7 +446,7 @@ fn summary(model: &Checkpoint, engine: &Engine, found: &Targets, targets: &[Targ
         if !dtypes.contains(&tensor.dtype()) {
             dtypes.push(tensor.dtype());
         }
-        let n_of_m = matches!(found.pattern, Pattern::NofM { .. });
+        let n_of_m = matches!(found.pattern, Pattern::NofM(_));
         Pruned {
             name: tensor.name().to_owned(),
             shape: tensor.shape().to_vec(),

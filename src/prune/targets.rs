@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::allocation::{self, Candidate, Histograms};
 use super::magnitudes::{histogram, piece_of, pieces};
-use super::{Allocation, Criterion, Keep, LeftOut, Masks, Options, Pattern, Plan, Score, Task, Within, left_out};
+use super::{Allocation, Criterion, Keep, LeftOut, Masks, NofM, Options, Pattern, Plan, Score, Task, Within, left_out};
 use crate::scan::{Compute, Counts, Request, Values};
 use crate::scan::{CutCounts, File};
 use crate::stats::Moments;
@@ -94,7 +94,7 @@ impl Targets {
         chosen.sort_by_key(|(index, _)| model.tensors()[*index].name());
         let tensor = |index: usize| &model.tensors()[index];
         let whats: Vec<What> = match options.pattern {
-            Pattern::NofM { n, m } => chosen.iter().map(|(i, _)| n_of_m(tensor(*i), n, m)).collect(),
+            Pattern::NofM(pattern) => chosen.iter().map(|(i, _)| n_of_m(tensor(*i), pattern)).collect(),
             _ => this.shared(engine, options, file, &chosen)?,
         };
         this.targets = chosen
@@ -164,14 +164,8 @@ impl Targets {
         if let Some(why) = self.score().and_then(|score| score.left_out(tensor)) {
             return Some(why);
         }
-        let Pattern::NofM { m, .. } = self.pattern else { return None };
-        match tensor.shape().get(1) {
-            None => Some(format!("{} has no input axis (axis 1) to group by {m}", rank(tensor))),
-            Some(inputs) if inputs % u64::from(m) != 0 => {
-                Some(format!("its input axis (axis 1) has {inputs} elements, which is no multiple of {m}"))
-            }
-            Some(_) => None,
-        }
+        let Pattern::NofM(pattern) = self.pattern else { return None };
+        pattern.unfit(tensor)
     }
 
     fn of_plan(model: &Checkpoint, plan: &Plan, _memory_bytes: u64) -> Result<Self> {
@@ -201,7 +195,7 @@ impl Targets {
                 return Err(Error::tensor(model.path(), &planned.name, format!("the plan cannot be run: {why}")));
             }
             let what = match (this.pattern, this.within()) {
-                (Pattern::NofM { n, m }, _) => n_of_m(tensor, n, m),
+                (Pattern::NofM(pattern), _) => n_of_m(tensor, pattern),
                 (_, Within::Tensor) => What::Lowest(planned.cut),
                 (_, Within::Row) => What::EachRow(planned.cut / tensor.shape()[0].max(1)),
             };
@@ -226,10 +220,9 @@ impl Targets {
                 (true, Some(float)) => {
                     this.targets.push(Target { index, float, what: What::Masked, counts: CutCounts::default() });
                 }
-                _ => this.left_out.push(LeftOut {
-                    name: tensor.name().to_owned(),
-                    reason: "the file of masks has none for it".to_owned(),
-                }),
+                _ => {
+                    this.left_out.push(LeftOut { name: tensor.name().to_owned(), reason: "no mask for it".to_owned() })
+                }
             }
         }
         this.targets.sort_by_key(|t| model.tensors()[t.index].name());
@@ -245,7 +238,7 @@ fn check(options: &Options) -> Result<()> {
     }
     match options.pattern {
         Pattern::Channel => return wrong("--pattern channel is for ONNX models, which are not pruned yet"),
-        Pattern::NofM { .. } if options.sparsity != 0.0 => {
+        Pattern::NofM(_) if options.sparsity != 0.0 => {
             return wrong("N:M says by itself how much is cut: leave --sparsity out");
         }
         _ => {}
@@ -283,12 +276,8 @@ fn nothing(left_out: &[LeftOut]) -> String {
     }
 }
 
-fn rank(tensor: &Tensor) -> &'static str {
-    if tensor.shape().is_empty() { "a scalar" } else { "a vector" }
-}
-
-fn n_of_m(tensor: &Tensor, n: u32, m: u32) -> What {
-    What::NofM { n, m, stride: tensor.shape().iter().skip(2).product() }
+fn n_of_m(tensor: &Tensor, pattern: NofM) -> What {
+    What::NofM { n: pattern.kept().into(), m: pattern.of().into(), stride: tensor.shape().iter().skip(2).product() }
 }
 
 /// Elements of an output row.

@@ -4,9 +4,10 @@ use std::io::{self, Write};
 
 use super::text::{shorten, width};
 use super::{Look, footer, json, number};
-use crate::audit::{Bytes, Entry, Pattern, Summary};
+use crate::audit::{Bytes, Entry, Summary};
 use crate::engine::EngineInfo;
 use crate::error::escape;
+use crate::prune::NofM;
 
 /// Writes an audit as one JSON object, one entry a line inside it.
 pub struct AuditJson<W> {
@@ -117,9 +118,9 @@ fn row(entry: &Entry) -> [String; 8] {
 }
 
 /// The patterns that no other one of them implies.
-fn strongest(patterns: &[Pattern]) -> String {
-    let implied = |p: &Pattern| patterns.iter().any(|other| other != p && other.implies(*p));
-    let left: Vec<String> = patterns.iter().filter(|p| !implied(p)).map(Pattern::to_string).collect();
+fn strongest(patterns: &[NofM]) -> String {
+    let implied = |p: &NofM| patterns.iter().any(|other| other != p && other.implies(*p));
+    let left: Vec<String> = patterns.iter().filter(|p| !implied(p)).map(NofM::to_string).collect();
     if left.is_empty() { number::UNDEFINED.to_owned() } else { left.join(",") }
 }
 
@@ -168,7 +169,7 @@ mod tests {
     #[test]
     fn implied_patterns_are_not_shown() {
         let of = |texts: &[&str]| {
-            let patterns: Vec<Pattern> = texts.iter().map(|text| text.parse().expect("a pattern")).collect();
+            let patterns: Vec<NofM> = texts.iter().map(|text| text.parse().expect("a pattern")).collect();
             strongest(&patterns)
         };
         assert_eq!(of(&[]), "–");

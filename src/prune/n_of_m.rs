@@ -5,23 +5,25 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
-/// At most `kept` of every `of` consecutive weights along the input axis (axis 1) are not zero.
+use crate::Tensor;
+
+/// N:M: at most `kept` of every `of` consecutive weights along the input axis (axis 1) are not zero.
 ///
 /// ```
-/// use secateur::audit::Pattern;
+/// use secateur::prune::NofM;
 ///
-/// let pattern: Pattern = "2:4".parse()?;
+/// let pattern: NofM = "2:4".parse()?;
 /// assert_eq!((pattern.kept(), pattern.of(), pattern.to_string()), (2, 4, "2:4".to_owned()));
-/// assert!("4:4".parse::<Pattern>().is_err() && "2:64".parse::<Pattern>().is_err());
+/// assert!("4:4".parse::<NofM>().is_err() && "2:64".parse::<NofM>().is_err());
 /// # Ok::<(), String>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pattern {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NofM {
     kept: u8,
     of: u8,
 }
 
-impl Pattern {
+impl NofM {
     /// The largest M.
     pub const MAX_OF: u8 = 32;
 
@@ -40,6 +42,15 @@ impl Pattern {
         self.of
     }
 
+    /// Why a tensor has no groups of M, if so.
+    pub(crate) fn unfit(self, tensor: &Tensor) -> Option<String> {
+        match (tensor.shape(), self.of) {
+            ([_, inputs, ..], m) if inputs.is_multiple_of(u64::from(m)) => None,
+            ([_, inputs, ..], m) => Some(format!("its input axis (axis 1) has {inputs} elements, no multiple of {m}")),
+            _ => Some("it has no input axis (axis 1)".to_owned()),
+        }
+    }
+
     /// Whether whatever satisfies this pattern satisfies `other`.
     pub(crate) fn implies(self, other: Self) -> bool {
         let (kept, of, others) = (self.kept(), self.of(), other.of());
@@ -49,7 +60,7 @@ impl Pattern {
     }
 }
 
-impl FromStr for Pattern {
+impl FromStr for NofM {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -60,13 +71,13 @@ impl FromStr for Pattern {
     }
 }
 
-impl fmt::Display for Pattern {
+impl fmt::Display for NofM {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.kept, self.of)
     }
 }
 
-impl Serialize for Pattern {
+impl Serialize for NofM {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -80,19 +91,19 @@ mod tests {
     fn every_pattern_round_trips() {
         for of in 0..=255 {
             for kept in 0..=255 {
-                let pattern = Pattern::new(kept, of);
+                let pattern = NofM::new(kept, of);
                 assert_eq!(pattern.is_some(), kept > 0 && kept < of && of <= 32);
                 assert_eq!(format!("{kept}:{of}").parse().ok(), pattern);
             }
         }
         for text in ["", ":", "2", "2:", ":4", "2:4:8", "+2:4", "2 :4", "0x2:4", "256:4", "2:4.0"] {
-            assert!(text.parse::<Pattern>().is_err(), "{text}");
+            assert!(text.parse::<NofM>().is_err(), "{text}");
         }
     }
 
     #[test]
     fn implications() {
-        let pattern = |text: &str| text.parse::<Pattern>().expect("a pattern");
+        let pattern = |text: &str| text.parse::<NofM>().expect("a pattern");
         for (stronger, weaker) in [("1:2", "2:4"), ("1:4", "1:2"), ("1:4", "2:8"), ("2:4", "3:4"), ("2:4", "16:32")] {
             assert!(pattern(stronger).implies(pattern(weaker)), "{stronger} {weaker}");
             assert!(!pattern(weaker).implies(pattern(stronger)), "{weaker} {stronger}");
