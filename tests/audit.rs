@@ -7,7 +7,8 @@ use assert_cmd::cargo::cargo_bin_cmd;
 use files::Folder;
 use predicates::prelude::*;
 use predicates::str::contains;
-use secateur::audit::{COMMON, Entry, Options, Pattern, Summary, audit};
+use secateur::audit::{COMMON, Entry, Options, Summary, audit};
+use secateur::prune::NofM;
 use secateur::{Checkpoint, Progress};
 use serde_json::{Value, json};
 
@@ -36,7 +37,7 @@ fn run(checkpoint: &Checkpoint, options: &Options) -> (Vec<Entry>, Summary) {
     (entries, summary.expect("a readable checkpoint"))
 }
 
-fn patterns(texts: &[&str]) -> Vec<Pattern> {
+fn patterns(texts: &[&str]) -> Vec<NofM> {
     texts.iter().map(|text| text.parse().expect("a pattern")).collect()
 }
 
@@ -75,11 +76,11 @@ fn what_is_counted_in_small_tensors() {
 }
 
 /// What the naive reading of the definition says.
-fn naive(shape: &[u64], values: &[f32]) -> (Vec<Pattern>, u64, u64) {
+fn naive(shape: &[u64], values: &[f32]) -> (Vec<NofM>, u64, u64) {
     let (rows, cols) = (shape[0] as usize, shape[1] as usize);
     let inner: usize = shape[2..].iter().product::<u64>() as usize;
     let at = |row: usize, col: usize, i: usize| values[(row * cols + col) * inner + i];
-    let holds = |pattern: &&Pattern| {
+    let holds = |pattern: &&NofM| {
         let m = usize::from(pattern.of());
         cols.is_multiple_of(m)
             && (0..rows).all(|row| {

@@ -52,7 +52,7 @@ impl NofM {
     }
 
     /// Whether whatever satisfies this pattern satisfies `other`.
-    pub(crate) fn implies(self, other: Self) -> bool {
+    pub fn implies(self, other: Self) -> bool {
         let (kept, of, others) = (self.kept(), self.of(), other.of());
         // A group of the other is made of several of ours, or is a part of one.
         (others.is_multiple_of(of) && kept * (others / of) <= other.kept())
