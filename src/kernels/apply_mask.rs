@@ -1,36 +1,36 @@
 //! Weights under a mask: a bitwise AND on what is stored, whatever it means.
 
-use fearless_simd::{Level, dispatch};
+use fearless_simd::{Level, dispatch, prelude::*};
+
+use super::lanes::{Eight, Lanes, Sixteen, ThirtyTwo};
 
 /// The CPU twin: elements of `width` bytes whose bit is 0 become all-zero bits.
 pub(crate) fn apply_mask(width: usize, bytes: &mut [u8], mask: &[u32]) {
-    dispatch!(Level::new(), _ => match width {
-        1 => apply::<1, 32>(bytes, mask),
-        2 => apply::<2, 64>(bytes, mask),
-        4 => apply::<4, 128>(bytes, mask),
-        _ => apply::<8, 256>(bytes, mask),
+    dispatch!(Level::new(), simd => match width {
+        1 => apply::<_, Eight<_>>(simd, bytes, mask),
+        2 => apply::<_, Sixteen<_>>(simd, bytes, mask),
+        4 => apply::<_, ThirtyTwo<_>>(simd, bytes, mask),
+        _ => apply_to_eight_bytes(bytes, mask),
     });
 }
 
 #[inline(always)]
-fn apply<const WIDTH: usize, const BYTES: usize>(bytes: &mut [u8], mask: &[u32]) {
-    let each = |elements: &mut [[u8; WIDTH]], word: u32| {
-        for (i, element) in elements.iter_mut().enumerate() {
-            // All ones or none, without a branch.
-            let kept = ((word >> i & 1) as u8).wrapping_neg();
-            *element = element.map(|b| b & kept);
-        }
-    };
-    let (whole, rest) = bytes.as_chunks_mut::<BYTES>();
-    for (elements, &word) in whole.iter_mut().zip(mask) {
-        match word {
-            u32::MAX => {}
-            0 => *elements = [0; BYTES],
-            _ => each(elements.as_chunks_mut().0, word),
+fn apply<S: Simd, L: Lanes<S>>(simd: S, bytes: &mut [u8], mask: &[u32]) {
+    for (elements, &word) in bytes.chunks_mut(32 * L::WIDTH).zip(mask) {
+        if word != u32::MAX {
+            L::load(simd, elements).keep(simd, word).store(elements);
         }
     }
-    if let Some(&word) = mask.last().filter(|_| !rest.is_empty()) {
-        each(rest.as_chunks_mut().0, word);
+}
+
+#[inline(always)]
+fn apply_to_eight_bytes(bytes: &mut [u8], mask: &[u32]) {
+    for (elements, &word) in bytes.chunks_mut(32 * 8).zip(mask) {
+        for (i, element) in elements.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            // All ones or none, without a branch.
+            let kept = u64::from(word >> i & 1).wrapping_neg();
+            *element = (u64::from_le_bytes(*element) & kept).to_le_bytes();
+        }
     }
 }
 

@@ -11,19 +11,26 @@ pub(crate) const VALUES: usize = 1 << 16;
 /// The CPU twin: adds to `counts`, which has [`VALUES`], the digits of `level` (0 for the upper 16 bits, without the
 /// sign; all bits of narrower weights) of those magnitudes whose bits above the digit are `prefix`.
 pub(crate) fn count_magnitudes(float: Float, bytes: &[u8], level: u32, prefix: u64, counts: &mut [u32; VALUES]) {
-    let bits = float.bits();
-    let shift = bits.saturating_sub(16 * (level + 1));
-    let digit = VALUES as u64 - 1;
-    dispatch!(Level::new(), _ => if level == 0 {
-        for_each_bits(float, bytes, |x| counts[(float.magnitude(x) >> shift & digit) as usize] += 1);
-    } else {
-        for_each_bits(float, bytes, |x| {
-            let magnitude = float.magnitude(x);
-            if magnitude >> shift >> 16 == prefix {
-                counts[(magnitude >> shift & digit) as usize] += 1;
-            }
-        });
-    });
+    // Shifts that the compiler knows: nothing is loaded but weights and counts.
+    match (float.bytes(), level) {
+        (1, _) => bytes.iter().for_each(|b| counts[usize::from(b & 0x7f)] += 1),
+        (2, _) => bytes.as_chunks().0.iter().for_each(|b| counts[usize::from(u16::from_le_bytes(*b) & 0x7fff)] += 1),
+        (4, 0) => {
+            let digit = |b: &[u8; 4]| (u32::from_le_bytes(*b) >> 16 & 0x7fff) as usize;
+            bytes.as_chunks().0.iter().for_each(|b| counts[digit(b)] += 1);
+        }
+        _ => count_under_prefix(float, bytes, level, prefix, counts),
+    }
+}
+
+fn count_under_prefix(float: Float, bytes: &[u8], level: u32, prefix: u64, counts: &mut [u32; VALUES]) {
+    let shift = float.bits().saturating_sub(16 * (level + 1));
+    dispatch!(Level::new(), _ => for_each_bits(float, bytes, |x| {
+        let magnitude = float.magnitude(x);
+        if magnitude >> shift >> 16 == prefix {
+            counts[(magnitude >> shift) as usize & (VALUES - 1)] += 1;
+        }
+    }));
 }
 
 #[cfg(test)]

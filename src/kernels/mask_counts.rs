@@ -1,7 +1,8 @@
 //! How many weights a mask keeps, and how many are zero.
 
-use fearless_simd::{Level, dispatch};
+use fearless_simd::{Level, dispatch, prelude::*};
 
+use super::lanes::{Eight, Lanes, Sixteen, ThirtyTwo};
 use crate::Float;
 use crate::order::bits_at;
 
@@ -18,22 +19,21 @@ pub(crate) fn zeros(float: Float, bytes: &[u8]) -> u64 {
 /// The CPU twin of the largest magnitude, as bits, among the elements that `mask` cuts; `None` where it cuts none.
 pub(crate) fn largest_cut(float: Float, bytes: &[u8], mask: &[u32]) -> Option<u64> {
     #[inline(always)]
-    fn largest<const WIDTH: usize>(bytes: &[u8], mask: &[u32], bits: impl Fn([u8; WIDTH]) -> u32) -> u32 {
-        let words = bytes.as_chunks().0.chunks(32).zip(mask).filter(|(_, word)| **word != u32::MAX);
-        // 0 for what is kept.
-        let cut = |(i, element): (usize, &[u8; WIDTH]), word: u32| bits(*element) & (word >> i & 1).wrapping_sub(1);
-        words
-            .map(|(elements, &word)| elements.iter().enumerate().map(|e| cut(e, word)).fold(0, u32::max))
-            .fold(0, u32::max)
+    fn largest<S: Simd, L: Lanes<S>>(simd: S, bytes: &[u8], mask: &[u32]) -> u32 {
+        let mut most = L::load(simd, &[]);
+        for (elements, &word) in bytes.chunks(32 * L::WIDTH).zip(mask).filter(|(_, word)| **word != u32::MAX) {
+            most = most.max(L::load(simd, elements).magnitude(simd).keep(simd, !word));
+        }
+        most.largest()
     }
     let elements = bytes.len() / float.bytes();
     if kept(mask) == elements as u64 {
         return None;
     }
-    Some(dispatch!(Level::new(), _ => match float.bytes() {
-        1 => largest::<1>(bytes, mask, |b| u32::from(b[0] & 0x7f)).into(),
-        2 => largest::<2>(bytes, mask, |b| u32::from(u16::from_le_bytes(b) & 0x7fff)).into(),
-        4 => largest::<4>(bytes, mask, |b| u32::from_le_bytes(b) & 0x7fff_ffff).into(),
+    Some(dispatch!(Level::new(), simd => match float.bytes() {
+        1 => largest::<_, Eight<_>>(simd, bytes, mask).into(),
+        2 => largest::<_, Sixteen<_>>(simd, bytes, mask).into(),
+        4 => largest::<_, ThirtyTwo<_>>(simd, bytes, mask).into(),
         _ => (0..elements)
             .filter(|i| mask[i / 32] >> (i % 32) & 1 == 0)
             .map(|i| float.magnitude(bits_at(float, bytes, i)))

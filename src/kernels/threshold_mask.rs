@@ -1,7 +1,8 @@
 //! Masks from a threshold: magnitudes on one side of it are cut, and of those that equal it the first few.
 
-use fearless_simd::{Level, dispatch};
+use fearless_simd::{Level, dispatch, prelude::*};
 
+use super::lanes::{Eight, Lanes, Sixteen, ThirtyTwo};
 use crate::Float;
 
 /// Magnitudes that are cut, as bits: NaN is never among them.
@@ -25,44 +26,32 @@ impl Threshold {
 
 /// The CPU twin: sets `mask`, a bit for each element of `bytes`, 1 where it is kept, and cuts the first `allowed` ties.
 pub(crate) fn threshold_mask(float: Float, bytes: &[u8], threshold: Threshold, allowed: u64, mask: &mut [u32]) {
-    dispatch!(Level::new(), _ => match float.bytes() {
-        1 => masks::<1, 32>(bytes, threshold, allowed, mask, |b| u32::from(b[0] & 0x7f)),
-        2 => masks::<2, 64>(bytes, threshold, allowed, mask, |b| u32::from(u16::from_le_bytes(b) & 0x7fff)),
-        4 => masks::<4, 128>(bytes, threshold, allowed, mask, |b| u32::from_le_bytes(b) & 0x7fff_ffff),
+    dispatch!(Level::new(), simd => match float.bytes() {
+        1 => masks::<_, Eight<_>>(simd, bytes, threshold, allowed, mask),
+        2 => masks::<_, Sixteen<_>>(simd, bytes, threshold, allowed, mask),
+        4 => masks::<_, ThirtyTwo<_>>(simd, bytes, threshold, allowed, mask),
         _ => masks_of_f64(bytes, threshold, allowed, mask),
     });
 }
 
-/// `BYTES` are those of the 32 elements of a word.
 #[inline(always)]
-fn masks<const WIDTH: usize, const BYTES: usize>(
+fn masks<S: Simd, L: Lanes<S>>(
+    simd: S,
     bytes: &[u8],
     Threshold { from, to, tie }: Threshold,
     mut allowed: u64,
     mask: &mut [u32],
-    magnitude: impl Fn([u8; WIDTH]) -> u32 + Copy,
 ) {
-    let (from, span, tie) = (from as u32, (to - from) as u32, tie as u32);
-    let word = |elements: &[[u8; WIDTH]]| {
-        let (mut cut, mut ties) = (0, 0);
-        for (i, element) in elements.iter().enumerate() {
-            let magnitude = magnitude(*element);
-            // One comparison for both ends.
-            cut |= u32::from(magnitude.wrapping_sub(from) < span) << i;
-            ties |= u32::from(magnitude == tie) << i;
-        }
-        (cut, ties)
-    };
-    let (whole, rest) = bytes.as_chunks::<BYTES>();
-    let last = mask.len().saturating_sub(1);
-    for (elements, out) in whole.iter().zip(mask.iter_mut()) {
-        let (cut, ties) = word(elements.as_chunks().0);
+    for (elements, out) in bytes.chunks(32 * L::WIDTH).zip(mask.iter_mut()) {
+        let magnitudes = L::load(simd, elements).magnitude(simd);
+        let cut = magnitudes.less(simd, to as u32) & !magnitudes.less(simd, from as u32);
+        // A key beyond every magnitude has no ties.
+        let ties = if tie < 1 << (8 * L::WIDTH - 1) { magnitudes.equal(simd, tie as u32) } else { 0 };
         *out = !(cut | first_bits(ties, &mut allowed));
     }
-    if !rest.is_empty() {
-        let elements = rest.as_chunks().0;
-        let (cut, ties) = word(elements);
-        mask[last] = !(cut | first_bits(ties, &mut allowed)) & !(u32::MAX << elements.len());
+    let elements = bytes.len() / L::WIDTH;
+    if let Some(last) = mask.last_mut().filter(|_| elements % 32 != 0) {
+        *last &= !(u32::MAX << (elements % 32));
     }
 }
 

@@ -1,21 +1,28 @@
 //! How many weights have the magnitude of a threshold.
 
-use fearless_simd::{Level, dispatch};
+use fearless_simd::{Level, dispatch, prelude::*};
 
+use super::lanes::{Eight, Lanes, Sixteen, ThirtyTwo};
 use crate::Float;
 
 /// The CPU twin: how many elements of `bytes` equal the tie's magnitude.
 pub(crate) fn count_ties(float: Float, bytes: &[u8], tie: u64) -> u64 {
     #[inline(always)]
-    fn count<const WIDTH: usize>(bytes: &[u8], tie: u32, magnitude: impl Fn([u8; WIDTH]) -> u32) -> u64 {
-        // Counts of 32 bits as wide as the magnitudes, folded before they are full.
-        let parts = bytes.as_chunks().0.chunks(1 << 20);
-        parts.map(|part| u64::from(part.iter().map(|b| u32::from(magnitude(*b) == tie)).sum::<u32>())).sum()
+    fn count<S: Simd, L: Lanes<S>>(simd: S, bytes: &[u8], tie: u64) -> u64 {
+        if tie >= 1 << (8 * L::WIDTH - 1) {
+            return 0;
+        }
+        let words = bytes.chunks(32 * L::WIDTH);
+        let ties = |elements: &[u8]| L::load(simd, elements).magnitude(simd).equal(simd, tie as u32);
+        let count: u64 = words.map(|elements| u64::from(ties(elements).count_ones())).sum();
+        // What was filled up is zero.
+        let filled = (bytes.len() / L::WIDTH).next_multiple_of(32) - bytes.len() / L::WIDTH;
+        if tie == 0 { count - filled as u64 } else { count }
     }
-    dispatch!(Level::new(), _ => match float.bytes() {
-        1 => count::<1>(bytes, tie as u32, |b| u32::from(b[0] & 0x7f)),
-        2 => count::<2>(bytes, tie as u32, |b| u32::from(u16::from_le_bytes(b) & 0x7fff)),
-        4 => count::<4>(bytes, tie as u32, |b| u32::from_le_bytes(b) & 0x7fff_ffff),
+    dispatch!(Level::new(), simd => match float.bytes() {
+        1 => count::<_, Eight<_>>(simd, bytes, tie),
+        2 => count::<_, Sixteen<_>>(simd, bytes, tie),
+        4 => count::<_, ThirtyTwo<_>>(simd, bytes, tie),
         _ => bytes.as_chunks().0.iter().filter(|b| u64::from_le_bytes(**b) << 1 == tie << 1).count() as u64,
     })
 }

@@ -24,6 +24,7 @@
 //! cuts the same weights, and the files written are the same bytes.
 
 pub mod allocation;
+mod bracket;
 mod criterion;
 mod eligibility;
 mod magnitudes;
