@@ -1,5 +1,6 @@
 //! Writing a checkpoint that is made from another one, whole or not at all.
 
+mod behind;
 mod carry;
 mod destination;
 mod places;
@@ -9,13 +10,14 @@ pub use places::Planned;
 
 use super::{Checkpoint, Tensor, index, positioned, shortened};
 use crate::{Error, Result, escape};
+use behind::Behind;
 use destination::{Destination, shown};
 use places::Places;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 use transfer::Failure;
 
 /// A checkpoint that is being written, made from one that is open for reading.
@@ -31,18 +33,18 @@ use transfer::Failure;
 /// On Linux the space is reserved beforehand, so that a full disk is found early.
 #[derive(Debug)]
 pub struct Writer {
-    // Before the destination, as an open file cannot be removed everywhere.
+    /// Also counts the bytes of tensors written so far, those written twice twice.
+    behind: Behind,
+    // Both before the destination, as an open file cannot be removed everywhere.
     files: Vec<Output>,
     destination: Destination,
     places: Places,
     bytes: u64,
-    /// Bytes of tensors written so far, those written twice counted twice.
-    written: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Output {
-    file: File,
+    file: Arc<File>,
     /// The name it will have.
     path: PathBuf,
 }
@@ -126,11 +128,11 @@ impl Writer {
         let (head, places) = places::single(out, tensors, metadata)?;
         let (destination, file) = Destination::new(source, None, out, force)?;
         let bytes = head.file_bytes;
-        let mut writer = Self { files: Vec::new(), destination, places, bytes, written: AtomicU64::new(0) };
+        let mut writer = Self { files: Vec::new(), destination, places, bytes, behind: Behind::new() };
         if let Some(file) = file {
             let start = transfer::reserve(&file, bytes).and_then(|()| positioned::write_all_at(&file, &head.bytes, 0));
             start.map_err(|error| Error::io(out, error))?;
-            writer.files.push(Output { file, path: out.to_owned() });
+            writer.files.push(Output { file: Arc::new(file), path: out.to_owned() });
         }
         Ok(writer)
     }
@@ -146,7 +148,7 @@ impl Writer {
         let relative = relative_paths(source)?;
         let (destination, single) = Destination::new(source, source.folder(), out, force)?;
         let bytes = starts.iter().fold(0u64, |sum, (_, bytes)| sum.saturating_add(*bytes));
-        let mut writer = Self { files: Vec::new(), destination, places, bytes, written: AtomicU64::new(0) };
+        let mut writer = Self { files: Vec::new(), destination, places, bytes, behind: Behind::new() };
         let mut single = single;
         for ((start, file_bytes), (shard, name)) in starts.into_iter().zip(source.shards.iter().zip(&relative)) {
             let path = if source.folder().is_some() { out.join(name) } else { out.to_owned() };
@@ -165,7 +167,7 @@ impl Writer {
                     })?;
                 }
             }
-            writer.files.push(Output { file, path });
+            writer.files.push(Output { file: Arc::new(file), path });
         }
         if let Some(folder) = source.folder() {
             let target = writer.destination.temporary();
@@ -190,7 +192,7 @@ impl Writer {
         let length = bytes.len() as u64;
         let (output, position) = self.locate(tensor, offset, length)?;
         positioned::write_all_at(&output.file, bytes, position).map_err(|error| failed(output, tensor, &error))?;
-        self.written.fetch_add(length, Ordering::Relaxed);
+        self.behind.wrote(&output.file, length);
         Ok(())
     }
 
@@ -219,7 +221,7 @@ impl Writer {
                 Failure::Write(error) => failed(output, name, &error),
             },
         )?;
-        self.written.fetch_add(tensor.bytes, Ordering::Relaxed);
+        self.behind.wrote(&output.file, tensor.bytes);
         Ok(())
     }
 
@@ -234,8 +236,9 @@ impl Writer {
     ///
     /// [`Error::Format`] where less was written than the tensors hold; [`Error::Io`] where syncing or renaming fails. The
     /// temporary is then removed, and what was at the destination is untouched.
-    pub fn finish(self) -> Result<()> {
-        let (written, expected) = (self.written.into_inner(), self.places.data_bytes());
+    pub fn finish(mut self) -> Result<()> {
+        let (written, expected) = (self.behind.written(), self.places.data_bytes());
+        self.behind.end().map_err(|error| Error::io(self.destination.shown(), error))?;
         if written < expected {
             let message = format!("{written} of {expected} bytes of tensors were written: not finished");
             return Err(Error::format(self.destination.shown(), message));
