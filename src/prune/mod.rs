@@ -30,6 +30,7 @@ mod eligibility;
 mod magnitudes;
 mod masks;
 mod n_of_m;
+mod outcome;
 mod pattern;
 mod plan;
 mod random;
@@ -39,6 +40,7 @@ mod schedule;
 mod scored;
 mod summary;
 mod targets;
+mod thresholds;
 mod units;
 mod wanda;
 
