@@ -11,11 +11,14 @@ use crate::kernels::lanes::{Lanes, Sixteen, ThirtyTwo};
 use crate::order::bits_at;
 use crate::{Float, Result};
 
-/// Elements of the sample.
-const SAMPLE: usize = 4096;
-/// Ranks of the sample that the bracket lies to either side: three standard deviations of a median's, so that one tensor
-/// in some hundred is counted again.
-const MARGIN: usize = 96;
+/// Elements of the sample: as many as make looking at it cheap beside the pass.
+const SAMPLES: std::ops::RangeInclusive<usize> = 1 << 12..=1 << 16;
+
+/// Ranks of a sample that the bracket lies to either side: three standard deviations of a median's, so that one tensor in
+/// some hundred is counted again.
+fn margin(samples: usize) -> usize {
+    3 * samples.isqrt() / 2
+}
 
 /// What is known about the magnitudes of a part.
 #[derive(Default)]
@@ -32,7 +35,7 @@ pub(super) fn cut(cpu: &CpuEngine, float: Float, bytes: &[u8], k: u64, above: bo
     let elements = bytes.len() / float.bytes();
     let Some((low, high)) = bracket(float, bytes, k, above) else { return Ok(None) };
     let share = elements.div_ceil(cpu.threads()).max(1 << 18) * float.bytes();
-    let most = elements / 8 / cpu.threads().max(1) + SAMPLE;
+    let most = elements / 8 / cpu.threads().max(1) + SAMPLES.start();
     let look = |part: &[u8]| {
         dispatch!(Level::new(), simd => match float.bytes() {
             2 => look::<_, Sixteen<_>>(simd, float, part, low, high, most),
@@ -47,9 +50,11 @@ pub(super) fn cut(cpu: &CpuEngine, float: Float, bytes: &[u8], k: u64, above: bo
 /// Two magnitudes between which the threshold should lie.
 fn bracket(float: Float, bytes: &[u8], k: u64, above: bool) -> Option<(u32, u32)> {
     let elements = bytes.len() / float.bytes();
-    if !matches!(float.bytes(), 2 | 4) || elements < 8 * SAMPLE {
+    if !matches!(float.bytes(), 2 | 4) || elements < 8 * SAMPLES.start() {
         return None;
     }
+    let samples = (elements / 64).clamp(*SAMPLES.start(), *SAMPLES.end());
+    let margin = margin(samples);
     // At places without a pattern, the same every time.
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
     let mut place = || {
@@ -58,15 +63,15 @@ fn bracket(float: Float, bytes: &[u8], k: u64, above: bool) -> Option<(u32, u32)
         state ^= state << 17;
         ((u128::from(state) * elements as u128) >> 64) as usize
     };
-    let mut sample: Vec<u32> = (0..SAMPLE).map(|_| float.magnitude(bits_at(float, bytes, place())) as u32).collect();
+    let mut sample: Vec<u32> = (0..samples).map(|_| float.magnitude(bits_at(float, bytes, place())) as u32).collect();
     sample.retain(|m| u64::from(*m) <= float.largest_magnitude());
     let rank = if above { elements as u64 - k } else { k };
-    let at = (rank as u128 * SAMPLE as u128 / elements as u128) as usize;
+    let at = (rank as u128 * samples as u128 / elements as u128) as usize;
     let high = match sample.len() {
-        n if at + MARGIN < n => *sample.select_nth_unstable(at + MARGIN).1,
+        n if at + margin < n => *sample.select_nth_unstable(at + margin).1,
         _ => float.largest_magnitude() as u32,
     };
-    let low = match at.checked_sub(MARGIN) {
+    let low = match at.checked_sub(margin) {
         Some(i) if i < sample.len() => *sample.select_nth_unstable(i).1,
         _ => 0,
     };

@@ -23,6 +23,30 @@ fn space(float: Float) -> (u32, u64) {
     (float.bits(), float.largest_magnitude())
 }
 
+/// The `k`-th smallest magnitude (k from 1 on) of little-endian `weights`, NaN left out: exact, without a sort; `None` where
+/// there are fewer.
+///
+/// ```
+/// use secateur::{Engine, Float, prune::kth_magnitude};
+///
+/// let weights: Vec<u8> = [3.0f32, -1.0, f32::NAN, 0.5].iter().flat_map(|w| w.to_le_bytes()).collect();
+/// let engine = Engine::cpu(None)?;
+/// assert_eq!(kth_magnitude(&engine, Float::F32, &weights, 2)?, Some(1.0));
+/// assert_eq!(kth_magnitude(&engine, Float::F32, &weights, 4)?, None);
+/// # Ok::<(), secateur::Error>(())
+/// ```
+///
+/// # Errors
+/// Where the GPU fails.
+pub fn kth_magnitude(engine: &Engine, float: Float, weights: &[u8], k: u64) -> Result<Option<f64>> {
+    let whole = &weights[..weights.len() / float.bytes() * float.bytes()];
+    let cut = cut_of_memory(engine, float, whole, k, false, KTH_MEMORY_BYTES)?;
+    Ok(cut.filter(|cut| cut.ties + cut.outside == k).map(|cut| float.value(cut.key)))
+}
+
+/// What the weights are sent through to a GPU.
+const KTH_MEMORY_BYTES: u64 = 256 << 20;
+
 /// What is cut where the `k` lowest (or, `above`, highest) magnitudes of `bytes` are.
 pub(super) fn cut_of_memory(
     engine: &Engine,

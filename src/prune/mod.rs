@@ -47,6 +47,7 @@ mod wanda;
 pub use allocation::Allocation;
 pub use criterion::{Criterion, Keep, Score, Within};
 pub use eligibility::left_out;
+pub use magnitudes::kth_magnitude;
 pub use masks::Masks;
 pub use n_of_m::NofM;
 pub use pattern::Pattern;

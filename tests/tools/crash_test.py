@@ -220,7 +220,7 @@ def refusals(args, log, model, folder):
         (out / "precious.txt").write_text("precious")
     else:
         out.write_text("precious")
-    refused(args, log, f"OUT exists, {kind}", model, out, folder, before, ("--force",), keeps=digest(out))
+    refused(args, log, f"OUT exists, {kind}", model, out, folder, before, ("--force", "content"), keeps=digest(out))
     remove(out)
     full_disk(args, log, model, folder, before, kind)
     read_only(args, log, model, folder, before, kind)
@@ -303,7 +303,8 @@ def main():
                 write_folder(model, args.mib)
             args.pristine = scratch / f"pristine-{kind}"
             copy(model, args.pristine)
-            for forced in False, True:
+            # A folder with content is never replaced.
+            for forced in (False,) if model.is_dir() else (False, True):
                 kills(args, log, model, work, forced)
             refusals(args, log, model, work)
             if (there := sorted(work.iterdir())):
