@@ -12,7 +12,7 @@ use std::fs;
 use assert_cmd::cargo::cargo_bin_cmd;
 use copies::names;
 use files::Folder;
-use models::{Made, bytes_of, file_of};
+use models::{FLOATS, Made, bytes_of, file_of};
 use secateur::{Checkpoint, Dtype};
 use serde_json::Value;
 
@@ -141,6 +141,27 @@ fn a_mask_is_what_the_manual_says() {
             let want = if bit(i) { before[part.clone()].to_vec() } else { vec![0; width] };
             assert_eq!(after[part], want, "{name} {i}");
         }
-        assert!(mask.len() % 4 == 0 && (count..mask.len() * 8).all(|i| !bit(i)), "{name}: bits beyond the last");
+        assert!(
+            mask.len().is_multiple_of(4) && (count..mask.len() * 8).all(|i| !bit(i)),
+            "{name}: bits beyond the last"
+        );
+    }
+}
+
+#[test]
+fn a_mask_cuts_no_nan() {
+    let folder = Folder::new();
+    for dtype in FLOATS {
+        let made = Made::awkward("w", dtype, &[5, 13], 9);
+        folder.write("m", file_of(std::slice::from_ref(&made), &[]));
+        let nothing = Made::new("w", Dtype::U32, &[3], vec![0; 12]);
+        folder.write("given", file_of(&[nothing], &[("w", "[5,13]")]));
+        let found = prune(&folder, &["-o", "out", "--from-mask", "given", "--mask", "mask"]);
+        let nan: Vec<bool> = made.values().iter().map(|x| x.is_nan()).collect();
+        let cut = (0..nan.len()).filter(|i| !nan[*i]);
+        assert_eq!(bytes_of(&folder.path("out"), "w"), made.without(cut.clone()), "{dtype}");
+        assert_eq!(found["total"]["cut"], cut.count(), "{dtype}");
+        let mask = bytes_of(&folder.path("mask"), "w");
+        assert!((0..96).all(|i| (mask[i / 8] >> (i % 8) & 1 == 1) == nan.get(i).is_some_and(|nan| *nan)), "{dtype}");
     }
 }
