@@ -17,7 +17,8 @@ fn secateur(arguments: &[&str]) -> assert_cmd::assert::Assert {
 fn wrong_usage_exits_2() {
     for (arguments, message) in [
         (&["stats"][..], "MODEL"),
-        (&["prune"], "unrecognized subcommand"),
+        (&["prune"], "MODEL"),
+        (&["shear"], "unrecognized subcommand"),
         (&["stats", "m", "--by", "block:0"], "block:N with N ≥ 1"),
         (&["stats", "m", "--transform", "ln"], "none, log or standardize"),
         (&["stats", "m", "--quantiles", "1.5"], "between 0 and 1"),
@@ -54,7 +55,7 @@ fn a_missing_model_exits_1_in_one_line() {
 fn help_and_version() {
     let version = concat!("secateur ", env!("CARGO_PKG_VERSION"), "\n");
     secateur(&["--version"]).success().stdout(version).stderr("");
-    for subcommand in ["stats", "audit", "devices", "completions"] {
+    for subcommand in ["stats", "prune", "audit", "restore", "devices", "completions"] {
         secateur(&[subcommand, "--help"]).success().stdout(contains("Example").and(contains("secateur ")));
         secateur(&["help", subcommand]).success();
     }

@@ -75,6 +75,7 @@ impl Prune {
         let mut options = self.options()?;
         let model = Checkpoint::open(&self.common.model)?;
         let selection = options.selection.clone();
+        self.common.check_chosen(&model, &selection)?;
         let plan = self.from_plan.as_deref().map(Plan::read).transpose()?.map(|plan| plan.only(&selection));
         let masks = self.from_mask.as_deref().map(Masks::open).transpose()?.map(|masks| masks.only(selection));
         let task = match (&plan, &masks) {
@@ -91,6 +92,7 @@ impl Prune {
             force: self.force,
             memory_bytes: options.memory_bytes,
         };
+        self.check_distinct()?;
         let plan_file = self.plan.as_deref().map(|path| self.plan_file(path, &model)).transpose()?;
         let engine = self.common.engine()?;
         let progress = Progress::default();
@@ -128,6 +130,20 @@ impl Prune {
         })
     }
 
+    /// An error where two outputs have one name: the later would replace the earlier.
+    fn check_distinct(&self) -> Result<()> {
+        let outputs = [("-o", &self.output), ("--mask", &self.mask), ("--plan", &self.plan)];
+        let named: Vec<(&str, &Path)> =
+            outputs.iter().filter_map(|(flag, path)| Some((*flag, path.as_deref()?))).collect();
+        for (i, (flag, path)) in named.iter().enumerate() {
+            if let Some((other, _)) = named[..i].iter().find(|(_, other)| place(other) == place(path)) {
+                let shown = path.display();
+                return Err(Error::Usage(format!("{flag} {shown}: {other} names it, too: name another file")));
+            }
+        }
+        Ok(())
+    }
+
     /// The file of the plan, which may be neither the model nor there already.
     fn plan_file(&self, path: &Path, model: &Checkpoint) -> Result<Output> {
         if fs::symlink_metadata(path).is_ok_and(|found| found.is_file()) && !self.force {
@@ -143,6 +159,18 @@ impl Prune {
         let mut out = Output::stdout();
         let printed = self.format.write(&mut out.writer(), &done.summary);
         out.finish(printed)
+    }
+}
+
+/// Where a file of that name lies, there already or not.
+fn place(path: &Path) -> PathBuf {
+    if let Ok(found) = fs::canonicalize(path) {
+        return found;
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match (fs::canonicalize(folder), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
     }
 }
 

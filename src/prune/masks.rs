@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use rayon::prelude::*;
+
 use super::targets::Target;
 use crate::checkpoint::{Planned, Writer};
-use crate::{Checkpoint, Dtype, Error, Result, Selection, Tensor};
+use crate::order::bits_at;
+use crate::{Checkpoint, Dtype, Error, Float, Result, Selection, Tensor};
 
 /// A file of masks: under each tensor's name a U32 tensor of ⌈elements / 32⌉ words, in which bit i % 32 of word i / 32
 /// says whether element i is kept, and bits beyond the last element are 0. The tensor's shape is in `__metadata__`, as
@@ -73,7 +76,7 @@ impl Masks {
         let Some(mask) = self.file.get(name) else { return Ok(Vec::new()) };
         let mut words = vec![0u32; elements.div_ceil(32) as usize];
         self.file.read_exact_at(mask, first / 8, bytemuck::cast_slice_mut(&mut words))?;
-        if elements % 32 != 0
+        if !elements.is_multiple_of(32)
             && let Some(last) = words.last()
             && last >> (elements % 32) != 0
         {
@@ -85,6 +88,22 @@ impl Masks {
         }
         Ok(words)
     }
+}
+
+/// Keeps the weights that are NaN, whatever their mask says: others may have made it.
+pub(super) fn keep_nan(float: Float, bytes: &[u8], words: &mut [u32]) {
+    let width = float.bytes();
+    words.par_iter_mut().zip(bytes.par_chunks(32 * width)).for_each(|(word, weights)| {
+        let mut cut = !*word;
+        while cut != 0 {
+            let bit = cut.trailing_zeros() as usize;
+            if bit < weights.len() / width && float.magnitude(bits_at(float, weights, bit)) > float.largest_magnitude()
+            {
+                *word |= 1 << bit;
+            }
+            cut &= cut - 1;
+        }
+    });
 }
 
 /// Masks on their way to a file.

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use rayon::prelude::*;
 
-use super::masks::MaskWriter;
+use super::masks::{MaskWriter, keep_nan};
 use super::outcome::{bytes, plan, summary};
 use super::scored::{BelowKey, LowestOfEach};
 use super::targets::{Target, Targets, What, columns};
@@ -160,7 +160,7 @@ impl Run<'_> {
         self.read(parts, &mut pieces)?;
         self.rank(parts, &pieces, &mut known)?;
         let words = |part: &Part| part.elements.div_ceil(32) as usize;
-        let given = self.given_masks(parts)?;
+        let given = self.given_masks(parts, &pieces)?;
         let mut masks: Vec<Vec<u32>> =
             parts.iter().map(|p| vec![0; if self.masks.is_some() { words(p) } else { 0 }]).collect();
         let wanted = self.masks.is_some();
@@ -230,12 +230,15 @@ impl Run<'_> {
         }
     }
 
-    fn given_masks(&self, parts: &[Part]) -> Result<Vec<Vec<u32>>> {
-        let read = |part: &Part| match self.given {
-            Some(masks) => masks.read(self.tensor(part.target).name(), part.first, part.elements),
-            None => Ok(Vec::new()),
+    fn given_masks(&self, parts: &[Part], pieces: &[&mut [u8]]) -> Result<Vec<Vec<u32>>> {
+        let Some(masks) = self.given else { return Ok(vec![Vec::new(); parts.len()]) };
+        let read = |(part, bytes): (&Part, &&mut [u8])| {
+            let mut words = masks.read(self.tensor(part.target).name(), part.first, part.elements)?;
+            let float = self.found.targets[part.target].float;
+            self.engine.cpu_engine().pool().install(|| keep_nan(float, bytes, &mut words));
+            Ok(words)
         };
-        parts.iter().map(read).collect()
+        parts.iter().zip(pieces).map(read).collect()
     }
 
     fn write(&self, parts: &[Part], pieces: &[&mut [u8]], masks: &[Vec<u32>]) -> Result<()> {

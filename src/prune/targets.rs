@@ -241,6 +241,9 @@ fn check(options: &Options) -> Result<()> {
         Pattern::NofM(_) if options.sparsity != 0.0 => {
             return wrong("N:M says by itself how much is cut: leave --sparsity out");
         }
+        Pattern::NofM(_) if options.allocation != Allocation::Uniform => {
+            return wrong("N:M says by itself how much is cut of each tensor: leave --allocation out");
+        }
         _ => {}
     }
     if let Criterion::Scored(score) = &options.criterion
