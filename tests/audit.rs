@@ -194,9 +194,9 @@ fn json_says_which_tensors_fail_and_why_others_are_left_out() {
     assert_eq!(
         verdicts,
         [
-            ("bias", None, "fewer than two axes"),
-            ("lm_head.weight", None, "an output head"),
-            ("odd", None, "axis 1 has 3 elements, no multiple of 4"),
+            ("bias", None, "fewer than two dimensions"),
+            ("lm_head.weight", None, "an output head (name it with --only to prune it)"),
+            ("odd", None, "its input axis (axis 1) has 3 elements, no multiple of 4"),
             ("sparse", Some(true), ""),
             ("worse", Some(false), ""),
             ("worst", Some(false), ""),

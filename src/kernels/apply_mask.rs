@@ -14,6 +14,13 @@ pub(crate) fn apply_mask(width: usize, bytes: &mut [u8], mask: &[u32]) {
     });
 }
 
+/// Sets the bits beyond the last element to 0.
+pub(crate) fn clear_padding(mask: &mut [u32], elements: usize) {
+    if let Some(last) = mask.last_mut().filter(|_| !elements.is_multiple_of(32)) {
+        *last &= !(u32::MAX << (elements % 32));
+    }
+}
+
 #[inline(always)]
 fn apply<S: Simd, L: Lanes<S>>(simd: S, bytes: &mut [u8], mask: &[u32]) {
     for (elements, &word) in bytes.chunks_mut(32 * L::WIDTH).zip(mask) {

@@ -72,7 +72,7 @@ mod tests {
             for elements in [1usize, 31, 32, 75] {
                 let bits = |i: usize| {
                     (i as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - float.bits())
-                        & if i % 5 == 0 { float.sign() } else { u64::MAX }
+                        & if i.is_multiple_of(5) { float.sign() } else { u64::MAX }
                 };
                 let bytes: Vec<u8> =
                     (0..elements).flat_map(|i| bits(i).to_le_bytes().into_iter().take(float.bytes())).collect();

@@ -1,5 +1,6 @@
 //! Masks of N:M patterns: of every M weights along an axis, those of the N largest magnitudes stay.
 
+use super::apply_mask::clear_padding;
 use crate::Float;
 use crate::order::bits_at;
 
@@ -9,9 +10,7 @@ pub(crate) fn nm_mask(float: Float, bytes: &[u8], n: u32, m: u32, stride: u64, a
     let elements = bytes.len() / float.bytes();
     let limit = float.largest_magnitude();
     mask.fill(u32::MAX);
-    if let Some(last) = mask.last_mut().filter(|_| elements % 32 != 0) {
-        *last = !(u32::MAX << (elements % 32));
-    }
+    clear_padding(mask, elements);
     let (stride, m) = (stride as usize, m as usize);
     let mut ranked = [0u64; 32];
     for first in (0..elements).step_by(m * stride) {

@@ -2,6 +2,7 @@
 
 use fearless_simd::{Level, dispatch, prelude::*};
 
+use super::apply_mask::clear_padding;
 use super::lanes::{Eight, Lanes, Sixteen, ThirtyTwo};
 use crate::Float;
 
@@ -50,9 +51,7 @@ fn masks<S: Simd, L: Lanes<S>>(
         *out = !(cut | first_bits(ties, &mut allowed));
     }
     let elements = bytes.len() / L::WIDTH;
-    if let Some(last) = mask.last_mut().filter(|_| elements % 32 != 0) {
-        *last &= !(u32::MAX << (elements % 32));
-    }
+    clear_padding(mask, elements);
 }
 
 #[inline(always)]

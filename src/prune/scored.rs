@@ -2,6 +2,7 @@
 
 use super::Score;
 use crate::float::to_f32;
+use crate::kernels::apply_mask::clear_padding;
 use crate::kernels::nm_mask::cut_lowest;
 use crate::order::bits_at;
 use crate::scan::HostRule;
@@ -64,9 +65,7 @@ impl Scored<'_> {
 /// Sets `mask` for `elements` elements and lets `cut` clear bits of it.
 fn with_mask(mask: &mut [u32], elements: usize, cut: impl FnOnce(&mut dyn FnMut(usize)) -> Result<()>) -> Result<()> {
     mask.fill(u32::MAX);
-    if let Some(last) = mask.last_mut().filter(|_| elements % 32 != 0) {
-        *last = !(u32::MAX << (elements % 32));
-    }
+    clear_padding(mask, elements);
     cut(&mut |i| mask[i / 32] &= !(1 << (i % 32)))
 }
 

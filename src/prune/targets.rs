@@ -135,7 +135,7 @@ impl Targets {
             Allocation::Lamp => {
                 let mut histograms = Histograms::new(options.memory_bytes / 4);
                 for (index, float) in chosen {
-                    histograms.push(histogram(engine, file, *index, *float, options.memory_bytes)?.into_iter())?;
+                    histograms.push(histogram(engine, file, *index, *float, options.memory_bytes)?)?;
                 }
                 allocation::lamp(rate, &candidates, &mut histograms)?
             }

@@ -138,7 +138,7 @@ fn unfit(
     }
     let Some(folder) = folder else {
         return match (present.is_dir(), force) {
-            (true, _) => Some("this is a folder, and a file is written: name a file in it"),
+            (true, _) => Some("this is a folder, and the model is a file: name a file in it"),
             (false, false) => Some("exists already: add --force to replace it, or name another file"),
             (false, true) => None,
         };
