@@ -248,6 +248,12 @@ impl<'a> Magnitudes<'a> {
         }
         let bytes = chosen.iter().map(|t| self.file.tensors[*t].bytes()).sum();
         self.file.progress.expect(bytes);
+        self.read(float, level, prefix, widen)
+    }
+
+    /// The same, where the reading is expected already.
+    fn read(&self, float: Float, level: u32, prefix: u64, widen: bool) -> Result<Vec<u64>> {
+        let chosen: Vec<usize> = self.tensors.iter().filter(|(_, f)| *f == float).map(|(t, _)| *t).collect();
         let compute: &dyn Compute = if widen { self.engine.cpu_engine() } else { self.engine.compute(float) };
         let mut pieces = chosen.iter().flat_map(|t| pieces(piece_of(*t, self.file.tensors[*t], float)));
         scan(compute, self.file, &mut pieces, float, level, prefix, widen, self.memory_bytes)
@@ -268,24 +274,56 @@ pub(super) fn native(float: Float, space: Float, cut: &Cut, above: bool) -> (u64
     (if above && !equal { low - 1 } else { low }, equal)
 }
 
-/// The magnitudes of a tensor as a histogram by its upper 16 bits: ascending values, with counts.
-pub(super) fn histogram(
+/// Gives the magnitudes of each of `chosen` as a histogram by the upper 16 bits: ascending values, with counts.
+pub(super) fn histograms(
     engine: &Engine,
     file: &File,
-    tensor: usize,
-    float: Float,
+    chosen: &[(usize, Float)],
     memory_bytes: u64,
-) -> Result<Vec<(f64, u64)>> {
-    let all = Magnitudes::new(engine, file, vec![(tensor, float)], memory_bytes);
-    let counts = all.pass(float, 0, 0, false)?;
+    mut each: impl FnMut(Vec<(f64, u64)>) -> Result<()>,
+) -> Result<()> {
+    file.progress.expect(chosen.iter().map(|(t, _)| file.tensors[*t].bytes()).sum());
+    let is_small = |(tensor, _): &(usize, Float)| file.tensors[*tensor].elements() <= FEW as u64;
+    for run in chosen.chunk_by(|a, b| is_small(a) && is_small(b)) {
+        if !is_small(&run[0]) {
+            let (tensor, float) = run[0];
+            let all = Magnitudes::new(engine, file, vec![(tensor, float)], memory_bytes);
+            each(binned(float, (0..).zip(all.read(float, 0, 0, false)?)))?;
+            continue;
+        }
+        // Thousands of small ones: a sort each, without a table.
+        for batch in run.chunks(SMALL_TOGETHER) {
+            let found: Vec<Result<Vec<(f64, u64)>>> =
+                engine.cpu_engine().pool().install(|| batch.par_iter().map(|c| sorted_histogram(file, *c)).collect());
+            found.into_iter().try_for_each(|histogram| each(histogram?))?;
+        }
+    }
+    Ok(())
+}
+
+/// Small tensors whose histograms are held at once.
+const SMALL_TOGETHER: usize = 256;
+
+fn sorted_histogram(file: &File, (tensor, float): (usize, Float)) -> Result<Vec<(f64, u64)>> {
+    let tensor = file.tensors[tensor];
+    let mut bytes = vec![0; tensor.bytes() as usize];
+    file.checkpoint.read_exact_at(tensor, 0, &mut bytes)?;
+    file.progress.add(tensor.bytes());
+    let shift = float.bits().saturating_sub(16);
+    let mut digits = Vec::with_capacity(tensor.elements() as usize);
+    for_each_bits(float, &bytes, |bits| digits.push(float.magnitude(bits) >> shift));
+    digits.sort_unstable();
+    Ok(binned(float, digits.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as u64))))
+}
+
+/// Counts by the upper 16 bits, as values: a bin stands for its middle; inf and what lies beyond for themselves.
+fn binned(float: Float, counts: impl Iterator<Item = (u64, u64)>) -> Vec<(f64, u64)> {
     let shift = float.bits().saturating_sub(16);
     let largest = float.largest_magnitude();
-    let occurring = (0..).zip(counts).filter(|(_, count)| *count > 0);
-    // A bin stands for its middle; inf and what lies beyond for themselves.
     let half = if shift == 0 { 0 } else { 1u64 << (shift - 1) };
     let value = |digit: u64| {
         let low = digit << shift;
-        if low == 0 || low >= largest { low } else { low | half }
+        float.value(if low == 0 || low >= largest { low } else { low | half })
     };
-    Ok(occurring.map(|(digit, count)| (float.value(value(digit)), count)).filter(|(x, _)| !x.is_nan()).collect())
+    counts.filter(|(_, n)| *n > 0).map(|(digit, n)| (value(digit), n)).filter(|(x, _)| !x.is_nan()).collect()
 }

@@ -1,6 +1,7 @@
 //! The key of a rank, out of tables of digits: exact selection without a sort.
 
 use crate::Result;
+use crate::kernels::tie_scan::ENDLESS;
 
 /// Keys to be ranked: integers of so many `bits`, of which those beyond `largest` (NaN) rank nowhere.
 ///
@@ -98,9 +99,9 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
-    /// The budget for ties: [`u64::MAX`] where all are cut, and nobody has to count them.
+    /// The budget for ties: [`ENDLESS`] where all are cut, and nobody has to count them.
     pub(crate) fn budget(&self) -> u64 {
-        if self.ties == self.equal { u64::MAX } else { self.ties }
+        if self.ties == self.equal { ENDLESS } else { self.ties }
     }
 }
 

@@ -13,6 +13,7 @@ use super::thresholds::{Global, Known};
 use super::units::{Part, Units};
 use super::{Keep, Masks, Plan, Summary, Task};
 use crate::checkpoint::Writer;
+use crate::kernels::tie_scan::ENDLESS;
 use crate::scan::{Buffer, File, HostRule, Job, Rule};
 use crate::{Checkpoint, Engine, Progress, Result, Tensor};
 
@@ -62,7 +63,12 @@ pub fn run(model: &Checkpoint, engine: &Engine, task: &Task, to: &Destination, p
     let writer = to.out.map(|out| Writer::same(model, out, to.force)).transpose()?;
     let tensors: Vec<&Tensor> = model.tensors().iter().collect();
     let file = File { checkpoint: model, tensors: &tensors, progress };
+    // Every tensor is read once, to be copied or cut; further passes are expected as they are known.
+    progress.expect(if writer.is_some() { tensors.iter().map(|t| t.bytes()).sum() } else { 0 });
     let found = Targets::new(model, engine, task, &file, memory_bytes)?;
+    if writer.is_none() {
+        progress.expect(found.targets.iter().map(|t| tensors[t.index].bytes()).sum());
+    }
     let masks = to.mask.map(|path| MaskWriter::new(model, &found.targets, path, to.force)).transpose()?;
     let given = if let Task::Masks(masks) = task { Some(*masks) } else { None };
     let mut run =
@@ -123,7 +129,6 @@ impl Run<'_> {
         let mut cut = vec![false; self.model.tensors().len()];
         self.found.targets.iter().for_each(|t| cut[t.index] = true);
         let rest: Vec<&Tensor> = self.model.tensors().iter().zip(cut).filter(|(_, cut)| !cut).map(|(t, _)| t).collect();
-        self.file.progress.expect(rest.iter().map(|t| t.bytes()).sum());
         self.engine.cpu_engine().pool().install(|| {
             rest.into_par_iter().try_for_each(|tensor| {
                 writer.copy(self.model, tensor)?;
@@ -141,6 +146,10 @@ impl Run<'_> {
         buffer: &mut Buffer,
         targets: &mut [Target],
     ) -> Result<()> {
+        // Budgets are those of this unit, and of a tensor that goes on from the last one.
+        if streamed.as_ref().is_none_or(|(target, _)| parts.first().is_some_and(|part| part.target != *target)) {
+            self.budgets.truncate(GLOBAL_TIES + 1);
+        }
         let mut known = Vec::with_capacity(parts.len());
         for part in parts {
             known.push(self.known(part, global, streamed)?);
@@ -156,7 +165,6 @@ impl Run<'_> {
             pieces.push(&mut this[..*length]);
             rest = after;
         }
-        self.file.progress.expect(lengths.iter().sum::<usize>() as u64);
         self.read(parts, &mut pieces)?;
         self.rank(parts, &pieces, &mut known)?;
         let words = |part: &Part| part.elements.div_ceil(32) as usize;
@@ -185,7 +193,12 @@ impl Run<'_> {
             let mask = wanted.then_some(&mut mask[..]);
             jobs.push(Job { float: target.float, bytes, first: part.first, rule, mask });
         }
-        // Jobs of one engine at a time, in order.
+        // In order where tensors share ties, else those of a format together: a device takes them in one go.
+        let mut order: Vec<usize> = (0..jobs.len()).collect();
+        if matches!(budgets[GLOBAL_TIES], 0 | ENDLESS) {
+            order.sort_by_key(|i| self.found.targets[parts[*i].target].float);
+            jobs = in_order(jobs, &order);
+        }
         let mut counts = Vec::with_capacity(jobs.len());
         for same in jobs.chunk_by_mut(|a, b| self.engine.is_gpu_for(a.float) == self.engine.is_gpu_for(b.float)) {
             let compute = self.engine.compute(same[0].float);
@@ -194,8 +207,8 @@ impl Run<'_> {
         drop(jobs);
         drop(hosts);
         self.budgets = budgets;
-        for (part, counts) in parts.iter().zip(counts) {
-            targets[part.target].counts.add(&counts);
+        for (index, counts) in order.into_iter().zip(counts) {
+            targets[parts[index].target].counts.add(&counts);
         }
         self.write(parts, &pieces, &masks)?;
         self.file.progress.add(lengths.iter().sum::<usize>() as u64);
@@ -258,4 +271,10 @@ impl Run<'_> {
             writes.into_par_iter().try_for_each(|(name, offset, chunk)| writer.write_all_at(name, offset, chunk))
         })
     }
+}
+
+/// The `order`-th of `items`, one after the other; each index occurs once.
+fn in_order<T>(items: Vec<T>, order: &[usize]) -> Vec<T> {
+    let mut items: Vec<Option<T>> = items.into_iter().map(Some).collect();
+    order.iter().filter_map(|i| items.get_mut(*i).and_then(Option::take)).collect()
 }

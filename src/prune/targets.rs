@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::allocation::{self, Candidate, Histograms};
-use super::magnitudes::{histogram, piece_of, pieces};
+use super::magnitudes::{histograms as each_histogram, piece_of, pieces};
 use super::{Allocation, Criterion, Keep, LeftOut, Masks, NofM, Options, Pattern, Plan, Score, Task, Within, left_out};
 use crate::scan::{Compute, Counts, Request, Values};
 use crate::scan::{CutCounts, File};
@@ -134,9 +134,7 @@ impl Targets {
             Allocation::Moments => allocation::moments(rate, &candidates, &moments()?),
             Allocation::Lamp => {
                 let mut histograms = Histograms::new(options.memory_bytes / 4);
-                for (index, float) in chosen {
-                    histograms.push(histogram(engine, file, *index, *float, options.memory_bytes)?)?;
-                }
+                each_histogram(engine, file, chosen, options.memory_bytes, |found| histograms.push(found))?;
                 allocation::lamp(rate, &candidates, &mut histograms)?
             }
             Allocation::Global => {
