@@ -82,25 +82,59 @@ fn wrong_usage_exits_2_and_leaves_nothing() {
         (&["-o", "out", "--sparsity", "0.5", "--format", "csv"], &["table or json"]),
         (&["-o", "out", "--sparsity", "0.5", "--from-plan", "p"], &["--from-plan", "--sparsity"]),
         (&["-o", "out", "--pattern", "2:4", "--from-mask", "p"], &["--from-mask", "--pattern"]),
+        (&["-o", "out", "--sparsity", "-0.1"], &["--sparsity", "between 0 and 1"]),
+        (&["-o", "out", "--from-mask", "p", "--plan", "q"], &["--from-mask", "--plan"]),
         (&["-o", "out", "--from-mask", "p", "--from-plan", "p"], &["--from-mask", "--from-plan"]),
         (&["-o", "out", "--sparsity", "0.5", "--dry-run"], &["--dry-run", "--output"]),
         (&["--mask", "out", "--sparsity", "0.5", "--dry-run"], &["--dry-run", "--mask"]),
         (&["-o", "m", "--sparsity", "0.5", "--force"], &["m: ", "is the model", "name another"]),
         (&["-o", "./m", "--sparsity", "0.5"], &["is the model"]),
         (&["-o", "out", "--mask", "m", "--sparsity", "0.5", "--force"], &["m: ", "is the model"]),
-        (&["-o", "out", "--plan", "m", "--sparsity", "0.5", "--force"], &["m: ", "of the model"]),
+        (&["-o", "out", "--plan", "m", "--sparsity", "0.5", "--force"], &["m: ", "is the model"]),
         (&["-o", "old", "--sparsity", "0.5"], &["old: ", "add --force"]),
         (&["-o", "out", "--mask", "old", "--sparsity", "0.5"], &["old: ", "add --force"]),
         (&["-o", "out", "--plan", "old", "--sparsity", "0.5"], &["old: ", "add --force"]),
         (&["-o", "out", "--mask", "./out", "--sparsity", "0.5", "--force"], &["--mask ./out: -o names it, too"]),
         (&["-o", "out", "--plan", "out", "--sparsity", "0.5"], &["--plan out: -o names it, too"]),
         (&["-o", "out", "--plan", "old", "--mask", "./old", "--sparsity", "0.5", "--force"], &["names it, too"]),
+        (&["-o", "out", "--plan", "new", "--mask", "new", "--sparsity", "0.5"], &["--plan new: --mask names it, too"]),
+        (&["-o", "out", "--from-plan", "old", "--plan", "./old", "--force"], &["--from-plan reads it"]),
+        (&["-o", "old", "--from-mask", "old", "--force"], &["-o old: --from-mask reads it"]),
+        (&["-o", "old/", "--sparsity", "0.5", "--force"], &["old/: ", "name a file"]),
+        (&["-o", "new/", "--sparsity", "0.5"], &["new/: ", "name a file"]),
+        (&["-o", "new.onnx", "--sparsity", "0.5"], &["new.onnx: ", ".safetensors"]),
     ] {
         let told = prune(&folder, arguments).code(2).stdout("").stderr(starts_with("error: "));
         let told = String::from_utf8(told.get_output().stderr.clone()).expect("UTF-8");
         parts.iter().for_each(|part| assert!(told.contains(part), "{arguments:?}: {part} is missing: {told}"));
         assert_eq!(contents(&folder.path("")), before, "{arguments:?}");
     }
+}
+
+#[test]
+fn a_folder_model_keeps_its_files() {
+    let folder = Folder::new();
+    for name in ["m", "empty"] {
+        fs::create_dir(folder.path(name)).expect("a new folder");
+    }
+    folder.write("m/model.safetensors", file_of(&small(), &[]));
+    folder.write("m/config.json", "{}");
+    let before = contents(&folder.path(""));
+    for (arguments, parts) in [
+        (&["-o", "out", "--plan", "m/config.json"][..], &["--plan m/config.json: ", "of it"][..]),
+        (&["-o", "out", "--mask", "m/config.json"], &["--mask m/config.json: ", "of it"]),
+        (&["-o", "out", "--mask", "m/model.safetensors"], &["of it"]),
+        (&["-o", "out", "--mask", "m/new"], &["--mask m/new: ", "inside the model's folder"]),
+        (&["-o", "out", "--plan", "empty/../m/new"], &["inside the model's folder"]),
+        (&["-o", "empty", "--mask", "empty/m"], &["--mask empty/m: ", "inside -o"]),
+        (&["-o", "out", "--plan", "out/plan"], &["--plan out/plan: ", "inside -o"]),
+    ] {
+        let told = prune(&folder, &[arguments, &["--sparsity", "0.5", "--force"]].concat()).code(2).stdout("");
+        let told = String::from_utf8(told.get_output().stderr.clone()).expect("UTF-8");
+        parts.iter().for_each(|part| assert!(told.contains(part), "{arguments:?}: {part} is missing: {told}"));
+        assert_eq!(contents(&folder.path("")), before, "{arguments:?}");
+    }
+    assert!(fs::read_dir(folder.path("empty")).is_ok(), "it is still there");
 }
 
 /// A mask of `w2` as it should be, but for what a case changes.
@@ -155,7 +189,8 @@ fn bad_files_exit_1_in_one_line_and_leave_nothing() {
         folder.write("given", &bytes);
         let before = contents(&folder.path(""));
         let from = format!("--from-{kind}");
-        for out in [&["-o", "out"][..], &["-o", "old", "--force", "--mask", "masks", "--plan", "plan"]] {
+        let sides = if kind == "plan" { &["--plan", "plan"][..] } else { &[] };
+        for out in [&["-o", "out"][..], &[&["-o", "old", "--force", "--mask", "masks"], sides].concat()] {
             let told = prune(&folder, &[out, &[&from, "given"]].concat()).code(1).stdout("").stderr(one_line());
             let told = String::from_utf8(told.get_output().stderr.clone()).expect("UTF-8");
             parts.iter().for_each(|part| assert!(told.contains(part), "{kind} {parts:?}: {told}"));

@@ -38,7 +38,7 @@ mod write;
 
 pub use selection::Selection;
 pub use tensor::Tensor;
-pub use write::{Planned, Writer};
+pub use write::{Named, Planned, Writer, check_outputs};
 
 use crate::{Error, Result, escape};
 use shard::Shard;

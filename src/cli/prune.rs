@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use secateur::checkpoint::{Named, check_outputs};
 use secateur::prune::{self, Allocation, Criterion, Destination, Keep, Masks, Options, Outcome, Pattern, Plan, Task};
 use secateur::report::PruneFormat;
 use secateur::{Checkpoint, Error, Progress, Result};
@@ -31,7 +32,7 @@ pub(crate) struct Prune {
     #[arg(long, short, value_name = "OUT", required_unless_present = "dry_run")]
     output: Option<PathBuf>,
     /// The share of the eligible weights to cut, at least 0 and less than 1: 0.5 or 50%
-    #[arg(long, value_name = "RATE", value_parser = parse::rate, required_unless_present_any = ["pattern", "from_plan", "from_mask"])]
+    #[arg(long, value_name = "RATE", value_parser = parse::rate, allow_hyphen_values = true, required_unless_present_any = ["pattern", "from_plan", "from_mask"])]
     sparsity: Option<f64>,
     /// What is cut: element, or N:M to keep N of every M along the input axis
     #[arg(long, value_name = "PATTERN", default_value_t = Pattern::Element)]
@@ -52,7 +53,7 @@ pub(crate) struct Prune {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["sparsity", "pattern", "criterion", "keep", "allocation", "from_mask"])]
     from_plan: Option<PathBuf>,
     /// Apply saved masks instead of making some
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["sparsity", "pattern", "criterion", "keep", "allocation"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sparsity", "pattern", "criterion", "keep", "allocation", "plan"])]
     from_mask: Option<PathBuf>,
     /// Do all but write the model
     #[arg(long, conflicts_with_all = ["output", "mask"])]
@@ -76,6 +77,7 @@ impl Prune {
         let model = Checkpoint::open(&self.common.model)?;
         let selection = options.selection.clone();
         self.common.check_chosen(&model, &selection)?;
+        self.check_outputs(&model)?;
         let plan = self.from_plan.as_deref().map(Plan::read).transpose()?.map(|plan| plan.only(&selection));
         let masks = self.from_mask.as_deref().map(Masks::open).transpose()?.map(|masks| masks.only(selection));
         let task = match (&plan, &masks) {
@@ -92,7 +94,6 @@ impl Prune {
             force: self.force,
             memory_bytes: options.memory_bytes,
         };
-        self.check_distinct()?;
         let plan_file = self.plan.as_deref().map(|path| self.plan_file(path, &model)).transpose()?;
         let engine = self.common.engine()?;
         let progress = Progress::default();
@@ -130,18 +131,17 @@ impl Prune {
         })
     }
 
-    /// An error where two outputs have one name: the later would replace the earlier.
-    fn check_distinct(&self) -> Result<()> {
-        let outputs = [("-o", &self.output), ("--mask", &self.mask), ("--plan", &self.plan)];
-        let named: Vec<(&str, &Path)> =
-            outputs.iter().filter_map(|(flag, path)| Some((*flag, path.as_deref()?))).collect();
-        for (i, (flag, path)) in named.iter().enumerate() {
-            if let Some((other, _)) = named[..i].iter().find(|(_, other)| place(other) == place(path)) {
-                let shown = path.display();
-                return Err(Error::Usage(format!("{flag} {shown}: {other} names it, too: name another file")));
-            }
-        }
-        Ok(())
+    /// An error where an output would replace another one, or what is read.
+    fn check_outputs(&self, model: &Checkpoint) -> Result<()> {
+        let out = self.output.as_deref().map(|path| ("-o", path));
+        let sides = [("--mask", self.mask.as_deref()), ("--plan", self.plan.as_deref())];
+        let norms = self.criterion.strip_prefix("wanda:").map(Path::new);
+        let inputs = [
+            ("--from-plan", self.from_plan.as_deref()),
+            ("--from-mask", self.from_mask.as_deref()),
+            ("--criterion", norms),
+        ];
+        check_outputs(model, out, &named(&sides), &named(&inputs))
     }
 
     /// The file of the plan, which may be neither the model nor there already.
@@ -162,16 +162,9 @@ impl Prune {
     }
 }
 
-/// Where a file of that name lies, there already or not.
-fn place(path: &Path) -> PathBuf {
-    if let Ok(found) = fs::canonicalize(path) {
-        return found;
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match (fs::canonicalize(folder), path.file_name()) {
-        (Ok(folder), Some(name)) => folder.join(name),
-        _ => path.to_owned(),
-    }
+/// Those that are given.
+fn named<'a>(flags: &[(&'a str, Option<&'a Path>)]) -> Vec<Named<'a>> {
+    flags.iter().filter_map(|&(flag, path)| Some((flag, path?))).collect()
 }
 
 fn write_plan(mut file: Output, done: &Outcome) -> Result<()> {

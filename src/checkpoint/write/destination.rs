@@ -41,6 +41,14 @@ impl Destination {
     ) -> Result<(Self, Option<File>)> {
         let refuse = |message: &str| Err(Error::Usage(format!("{}: {message}", shown(out))));
         let is_folder = folder.is_some();
+        if !is_folder && !out.is_dir() {
+            if out.to_string_lossy().ends_with(std::path::is_separator) {
+                return refuse("ends in a separator as a folder's name does, and a file is written: name a file");
+            }
+            if out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx")) {
+                return refuse("what is written is safetensors, as the model is: name it .safetensors");
+            }
+        }
         let path = match fs::metadata(out) {
             Ok(present) => {
                 if let Some(message) = unfit(source, folder, out, &present, force) {
@@ -66,7 +74,8 @@ impl Destination {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return refuse("its folder does not exist: make it first"),
             Err(error) => return Err(Error::io(out, error)),
         }
-        if let Some(folder) = folder {
+        // Of a file beside the output, too.
+        if let Some(folder) = source.folder() {
             let above = fs::canonicalize(parent).map_err(|e| Error::io(out, e))?;
             if above.ancestors().any(|ancestor| is_same(ancestor, folder)) {
                 return refuse("lies inside the model's folder: name a place outside");
@@ -206,14 +215,14 @@ pub(super) fn shown(path: &Path) -> String {
 
 /// Whether both are there and the same: names can differ by links, bind mounts and the case of letters.
 #[cfg(unix)]
-fn is_same(one: &Path, other: &Path) -> bool {
+pub(super) fn is_same(one: &Path, other: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let identity = |path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino()));
     matches!((identity(one), identity(other)), (Ok(a), Ok(b)) if a == b)
 }
 
 #[cfg(not(unix))]
-fn is_same(one: &Path, other: &Path) -> bool {
+pub(super) fn is_same(one: &Path, other: &Path) -> bool {
     matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(a), Ok(b)) if a == b)
 }
 

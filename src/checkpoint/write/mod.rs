@@ -3,9 +3,11 @@
 mod behind;
 mod carry;
 mod destination;
+mod outputs;
 mod places;
 mod transfer;
 
+pub use outputs::{Named, check_outputs};
 pub use places::Planned;
 
 use super::{Checkpoint, Tensor, index, positioned, shortened};
