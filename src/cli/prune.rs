@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use secateur::checkpoint::{Named, check_outputs};
+use secateur::prune::allocation::round_half_even;
 use secateur::prune::{self, Allocation, Criterion, Destination, Keep, Masks, Options, Outcome, Pattern, Plan, Task};
 use secateur::report::PruneFormat;
 use secateur::{Checkpoint, Error, Progress, Result};
 
 use super::common::Common;
-use super::output::Output;
+use super::output::{Output, look};
 use super::progress::Bar;
 use super::{complain, parse};
 
@@ -74,6 +75,8 @@ pub(crate) struct Prune {
 impl Prune {
     pub(crate) fn run(self, quiet: bool) -> Result<()> {
         let mut options = self.options()?;
+        // A rate that cannot be should not have to wait for a model.
+        options.check()?;
         let model = Checkpoint::open(&self.common.model)?;
         let selection = options.selection.clone();
         self.common.check_chosen(&model, &selection)?;
@@ -84,7 +87,8 @@ impl Prune {
             (Some(plan), _) => Task::Plan(plan),
             (_, Some(masks)) => Task::Masks(masks),
             _ => {
-                options.criterion = self.criterion.parse::<Criterion>()?;
+                options.criterion = self.criterion()?;
+                options.check()?;
                 Task::Options(&options)
             }
         };
@@ -101,10 +105,17 @@ impl Prune {
         if let Some(file) = plan_file {
             write_plan(file, &done)?;
         }
-        if !quiet && done.summary.total.cut == 0 && options.sparsity > 0.0 {
-            complain("warning", "nothing was cut: the rate is too small for so few weights");
+        if let Some(warning) = too_few(&done, &task).filter(|_| !quiet) {
+            complain("warning", &warning);
         }
         self.print(&done)
+    }
+
+    /// The criterion, whose file a plan names so that it is found from any folder.
+    fn criterion(&self) -> Result<Criterion> {
+        let absolute = |path: &str| Some(format!("wanda:{}", std::path::absolute(path).ok()?.to_str()?));
+        let whole = self.criterion.strip_prefix("wanda:").and_then(absolute);
+        whole.as_ref().unwrap_or(&self.criterion).parse()
     }
 
     fn options(&self) -> Result<Options> {
@@ -157,8 +168,35 @@ impl Prune {
 
     fn print(&self, done: &Outcome) -> Result<()> {
         let mut out = Output::stdout();
-        let printed = self.format.write(&mut out.writer(), &done.summary);
+        let printed = self.format.write(&mut out.writer(), &done.summary, look());
         out.finish(printed)
+    }
+}
+
+/// What to say where fewer weights were cut than a rate suggests, and why.
+fn too_few(done: &Outcome, task: &Task) -> Option<String> {
+    let total = &done.summary.total;
+    let asked = match task {
+        Task::Masks(_) => return None,
+        Task::Options(options) if options.allocation == Allocation::Global => {
+            round_half_even(options.sparsity, total.count)
+        }
+        _ => done.plan.tensors.iter().fold(0u64, |sum, tensor| sum.saturating_add(tensor.cut)),
+    };
+    match task {
+        Task::Options(options) if asked == 0 && options.sparsity > 0.0 => {
+            Some("nothing was cut: the rate is too small for so few weights".to_owned())
+        }
+        _ if total.cut >= asked => None,
+        _ if total.cut == 0 => {
+            Some("nothing was cut: what was to be is NaN or scores NaN, and is never cut".to_owned())
+        }
+        _ => {
+            let (cut, all) = (total.cut, asked);
+            Some(format!(
+                "{cut} of the {all} weights to cut were cut: the others are NaN or score NaN, and are never cut"
+            ))
+        }
     }
 }
 
