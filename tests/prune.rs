@@ -111,6 +111,7 @@ fn wrong_usage_exits_2_and_leaves_nothing() {
         (&["-o", "out", "--from-plan", "old", "--plan", "./old", "--force"], &["--from-plan reads it"]),
         (&["-o", "old", "--from-mask", "old", "--force"], &["-o old: --from-mask reads it"]),
         (&["-o", "old/", "--sparsity", "0.5", "--force"], &["old/: ", "name a file"]),
+        (&["-o", "out", "--plan", ".", "--sparsity", "0.5", "--force"], &["--plan .: ", "regular file"]),
         (&["-o", "new/", "--sparsity", "0.5"], &["new/: ", "name a file"]),
         (&["-o", "new.onnx", "--sparsity", "0.5"], &["new.onnx: ", ".safetensors"]),
     ] {

@@ -157,13 +157,12 @@ impl Prune {
 
     /// The file of the plan, which may be neither the model nor there already.
     fn plan_file(&self, path: &Path, model: &Checkpoint) -> Result<Output> {
-        if fs::symlink_metadata(path).is_ok_and(|found| found.is_file()) && !self.force {
-            let shown = path.display();
-            return Err(Error::Usage(format!(
-                "--plan {shown}: exists already: add --force to replace it, or name another file"
-            )));
-        }
-        Output::file(path, model.files())
+        let why = match fs::metadata(path) {
+            Ok(found) if !found.is_file() => "no regular file: name another",
+            Ok(_) if !self.force => "exists already: add --force to replace it, or name another file",
+            _ => return Output::file(path, model.files()),
+        };
+        Err(Error::Usage(format!("--plan {}: {why}", path.display())))
     }
 
     fn print(&self, done: &Outcome) -> Result<()> {
