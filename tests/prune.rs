@@ -25,6 +25,7 @@ fn prune(folder: &Folder, arguments: &[&str]) -> assert_cmd::assert::Assert {
         .args(["prune", "m", "--engine", "cpu"])
         .args(arguments)
         .env("NO_COLOR", "1")
+        .env("COLUMNS", "80")
         .assert()
 }
 
@@ -77,30 +78,74 @@ fn wrong_usage_exits_2_and_leaves_nothing() {
         (&["-o", "out", "--sparsity", "0.5", "--criterion", "random"], &["random:7"]),
         (&["-o", "out", "--sparsity", "0.5", "--criterion", "size"], &["`size`", "wanda:FILE"]),
         (&["-o", "out", "--sparsity", "0.5", "--criterion", "random:1", "--allocation", "lamp"], &["lamp", "leave it"]),
+        (&["-o", "out", "--sparsity", "0.5", "--criterion", "random:1", "--allocation", "moments"], &["does not go"]),
+        (
+            &["-o", "out", "--sparsity", "0.5", "--keep", "smallest", "--allocation", "lamp"],
+            &["lamp", "--keep smallest"],
+        ),
+        (
+            &["-o", "out", "--sparsity", "0.5", "--keep", "smallest", "--allocation", "moments"],
+            &["smallest magnitudes"],
+        ),
         (&["-o", "out", "--sparsity", "0.5", "--allocation", "fair"], &["fair", "uniform, global, erk"]),
         (&["-o", "out", "--sparsity", "0.5", "--keep", "most"], &["largest or smallest"]),
         (&["-o", "out", "--sparsity", "0.5", "--format", "csv"], &["table or json"]),
         (&["-o", "out", "--sparsity", "0.5", "--from-plan", "p"], &["--from-plan", "--sparsity"]),
         (&["-o", "out", "--pattern", "2:4", "--from-mask", "p"], &["--from-mask", "--pattern"]),
+        (&["-o", "out", "--sparsity", "-0.1"], &["--sparsity", "between 0 and 1"]),
+        (&["-o", "out", "--from-mask", "p", "--plan", "q"], &["--from-mask", "--plan"]),
         (&["-o", "out", "--from-mask", "p", "--from-plan", "p"], &["--from-mask", "--from-plan"]),
         (&["-o", "out", "--sparsity", "0.5", "--dry-run"], &["--dry-run", "--output"]),
         (&["--mask", "out", "--sparsity", "0.5", "--dry-run"], &["--dry-run", "--mask"]),
         (&["-o", "m", "--sparsity", "0.5", "--force"], &["m: ", "is the model", "name another"]),
         (&["-o", "./m", "--sparsity", "0.5"], &["is the model"]),
         (&["-o", "out", "--mask", "m", "--sparsity", "0.5", "--force"], &["m: ", "is the model"]),
-        (&["-o", "out", "--plan", "m", "--sparsity", "0.5", "--force"], &["m: ", "of the model"]),
+        (&["-o", "out", "--plan", "m", "--sparsity", "0.5", "--force"], &["m: ", "is the model"]),
         (&["-o", "old", "--sparsity", "0.5"], &["old: ", "add --force"]),
         (&["-o", "out", "--mask", "old", "--sparsity", "0.5"], &["old: ", "add --force"]),
         (&["-o", "out", "--plan", "old", "--sparsity", "0.5"], &["old: ", "add --force"]),
         (&["-o", "out", "--mask", "./out", "--sparsity", "0.5", "--force"], &["--mask ./out: -o names it, too"]),
         (&["-o", "out", "--plan", "out", "--sparsity", "0.5"], &["--plan out: -o names it, too"]),
         (&["-o", "out", "--plan", "old", "--mask", "./old", "--sparsity", "0.5", "--force"], &["names it, too"]),
+        (&["-o", "out", "--plan", "new", "--mask", "new", "--sparsity", "0.5"], &["--plan new: --mask names it, too"]),
+        (&["-o", "out", "--from-plan", "old", "--plan", "./old", "--force"], &["--from-plan reads it"]),
+        (&["-o", "old", "--from-mask", "old", "--force"], &["-o old: --from-mask reads it"]),
+        (&["-o", "old/", "--sparsity", "0.5", "--force"], &["old/: ", "name a file"]),
+        (&["-o", "out", "--plan", ".", "--sparsity", "0.5", "--force"], &["--plan .: ", "regular file"]),
+        (&["-o", "new/", "--sparsity", "0.5"], &["new/: ", "name a file"]),
+        (&["-o", "new.onnx", "--sparsity", "0.5"], &["new.onnx: ", ".safetensors"]),
     ] {
         let told = prune(&folder, arguments).code(2).stdout("").stderr(starts_with("error: "));
         let told = String::from_utf8(told.get_output().stderr.clone()).expect("UTF-8");
         parts.iter().for_each(|part| assert!(told.contains(part), "{arguments:?}: {part} is missing: {told}"));
         assert_eq!(contents(&folder.path("")), before, "{arguments:?}");
     }
+}
+
+#[test]
+fn a_folder_model_keeps_its_files() {
+    let folder = Folder::new();
+    for name in ["m", "empty"] {
+        fs::create_dir(folder.path(name)).expect("a new folder");
+    }
+    folder.write("m/model.safetensors", file_of(&small(), &[]));
+    folder.write("m/config.json", "{}");
+    let before = contents(&folder.path(""));
+    for (arguments, parts) in [
+        (&["-o", "out", "--plan", "m/config.json"][..], &["--plan m/config.json: ", "of it"][..]),
+        (&["-o", "out", "--mask", "m/config.json"], &["--mask m/config.json: ", "of it"]),
+        (&["-o", "out", "--mask", "m/model.safetensors"], &["of it"]),
+        (&["-o", "out", "--mask", "m/new"], &["--mask m/new: ", "inside the model's folder"]),
+        (&["-o", "out", "--plan", "empty/../m/new"], &["inside the model's folder"]),
+        (&["-o", "empty", "--mask", "empty/m"], &["--mask empty/m: ", "inside -o"]),
+        (&["-o", "out", "--plan", "out/plan"], &["--plan out/plan: ", "inside -o"]),
+    ] {
+        let told = prune(&folder, &[arguments, &["--sparsity", "0.5", "--force"]].concat()).code(2).stdout("");
+        let told = String::from_utf8(told.get_output().stderr.clone()).expect("UTF-8");
+        parts.iter().for_each(|part| assert!(told.contains(part), "{arguments:?}: {part} is missing: {told}"));
+        assert_eq!(contents(&folder.path("")), before, "{arguments:?}");
+    }
+    assert!(fs::read_dir(folder.path("empty")).is_ok(), "it is still there");
 }
 
 /// A mask of `w2` as it should be, but for what a case changes.
@@ -155,7 +200,8 @@ fn bad_files_exit_1_in_one_line_and_leave_nothing() {
         folder.write("given", &bytes);
         let before = contents(&folder.path(""));
         let from = format!("--from-{kind}");
-        for out in [&["-o", "out"][..], &["-o", "old", "--force", "--mask", "masks", "--plan", "plan"]] {
+        let sides = if kind == "plan" { &["--plan", "plan"][..] } else { &[] };
+        for out in [&["-o", "out"][..], &[&["-o", "old", "--force", "--mask", "masks"], sides].concat()] {
             let told = prune(&folder, &[out, &[&from, "given"]].concat()).code(1).stdout("").stderr(one_line());
             let told = String::from_utf8(told.get_output().stderr.clone()).expect("UTF-8");
             parts.iter().for_each(|part| assert!(told.contains(part), "{kind} {parts:?}: {told}"));
@@ -166,6 +212,8 @@ fn bad_files_exit_1_in_one_line_and_leave_nothing() {
         (&["--sparsity", "0.5", "--only", "w3"][..], "--only"),
         (&["--sparsity", "0.5", "--skip", "w*"], "nothing to cut: of its 4 tensors none is eligible"),
         (&["--pattern", "2:4", "--only", "w10"], "nothing to cut"),
+        (&["--pattern", "5:7"], "of its 4 tensors none is eligible (`w2`: its input axis"),
+        (&["--from-plan", "."], "no regular file"),
         (&["--from-plan", "none.json"], "none.json: "),
         (&["--from-mask", "none.safetensors"], "none.safetensors: "),
         (&["--sparsity", "0.5", "--criterion", "wanda:none.safetensors"], "none.safetensors: "),
@@ -254,12 +302,55 @@ fn the_table_fits_80_columns() {
     folder.write("m", file_of(&tensors, &[]));
     let done = prune(&folder, &["-o", "out", "--sparsity", "0.5"]).success().stderr("");
     let table = String::from_utf8(done.get_output().stdout.clone()).expect("UTF-8");
-    let (rows, _) = table.split_once("\n\n").expect("notes below");
-    assert!(rows.lines().all(|line| unicode_width::UnicodeWidthStr::width(line) <= 80), "{table}");
+    assert!(table.lines().all(|line| line.trim_end() == line), "{table:?}");
+    assert!(table.lines().all(|line| unicode_width::UnicodeWidthStr::width(line) <= 80), "{table}");
     insta::with_settings!({filters => vec![(r"\d+\.\d\d s", "[time]"), (r"cpu: .*", "cpu: [name]")]}, {
         insta::assert_snapshot!("table", table);
     });
     prune(&folder, &["-o", "quiet", "--sparsity", "0", "--quiet"]).success().stderr("");
     let warning = starts_with("warning: nothing was cut");
     prune(&folder, &["-o", "little", "--sparsity", "0.000001"]).success().stderr(warning);
+}
+
+#[test]
+fn what_nan_keeps_is_said() {
+    let folder = Folder::new();
+    let of = |n: usize| Made::f32("w", &[2, 4], &[&vec![f32::NAN; n][..], &vec![1.0; 8 - n]].concat());
+    for allocation in ["uniform", "global"] {
+        for (nan, told) in [(8, "warning: nothing was cut: what was to be is NaN"), (6, "warning: 2 of the 4 weights")]
+        {
+            folder.write("m", file_of(&[of(nan)], &[]));
+            let arguments = ["--dry-run", "--sparsity", "0.5", "--allocation", allocation];
+            prune(&folder, &arguments).success().stderr(starts_with(told));
+            prune(&folder, &[&arguments[..], &["--quiet"]].concat()).success().stderr("");
+        }
+        folder.write("m", file_of(&[of(4)], &[]));
+        prune(&folder, &["--dry-run", "--sparsity", "0.5", "--allocation", allocation]).success().stderr("");
+    }
+}
+
+#[test]
+fn the_reason_for_nothing_to_cut_is_the_telling_one() {
+    let folder = with_small();
+    let told = |arguments: &[&str]| {
+        let done = prune(&folder, &[&["--dry-run"], arguments].concat()).code(1);
+        String::from_utf8(done.get_output().stderr.clone()).expect("UTF-8")
+    };
+    let pattern = told(&["--pattern", "5:7"]);
+    assert!(pattern.contains("`w2`: its input axis (axis 1) has 4 elements, no multiple of 7; `w10`"), "{pattern}");
+    assert!(!pattern.contains("--only"), "{pattern}");
+    let rank = told(&["--sparsity", "0.5", "--skip", "w*"]);
+    assert!(rank.contains("`w2` and 1 other: skipped by --skip") && rank.contains("--only 'GLOB'"), "{rank}");
+}
+
+#[test]
+fn a_plan_finds_its_norms_from_anywhere() {
+    let folder = Folder::new();
+    fs::create_dir(folder.path("sub")).expect("a new folder");
+    folder.write("m", file_of(&[Made::f32("w", &[1, 4], &[1.0, 2.0, 3.0, 4.0])], &[]));
+    folder.write("norms", file_of(&[Made::f32("w", &[4], &[9.0, 1.0, 1.0, 1.0])], &[]));
+    prune(&folder, &["--dry-run", "--sparsity", "0.5", "--criterion", "wanda:norms", "--plan", "plan"]).success();
+    let again = ["prune", "../m", "--engine", "cpu", "--from-plan", "../plan", "-o", "../out"];
+    cargo_bin_cmd!("secateur").current_dir(folder.path("sub")).args(again).assert().success();
+    assert!(folder.path("out").exists());
 }

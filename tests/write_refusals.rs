@@ -7,10 +7,11 @@ mod files;
 use copies::{contents, copy, names};
 use files::{Folder, file, header, index, one};
 use secateur::Error;
-use secateur::checkpoint::{Checkpoint, Writer};
+use secateur::checkpoint::{Checkpoint, Writer, check_outputs};
 use std::fs;
 #[cfg(unix)]
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 
 #[test]
 fn what_must_not_be_written_is_refused() {
@@ -185,4 +186,56 @@ fn a_read_only_folder_is_an_error() {
     let out = folder.path("locked/out.safetensors");
     let message = copy(&source, &out, false).expect_err("read-only").to_string();
     assert!(message.contains("out.safetensors") && message.contains("check its permissions"), "{message}");
+}
+
+#[test]
+fn outputs_may_not_destroy_each_other_nor_inputs() {
+    let folder = Folder::new();
+    folder.write("model/model.safetensors", one("w", 4));
+    folder.write("model/config.json", "{}");
+    folder.write("side", "old");
+    fs::create_dir(folder.path("void")).expect("room");
+    let at = |name: &str| folder.path(name);
+    let model = Checkpoint::open(at("model")).expect("a good model");
+    let check = |out: &str, side: &str, other: &str, input: &str| {
+        let (out, side, other, input) = (at(out), at(side), at(other), at(input));
+        let sides: [(&str, &Path); 2] = [("mask", &side), ("plan", &other)];
+        check_outputs(&model, Some(("out", &out)), &sides, &[("norms", &input)])
+    };
+    check("out", "side", "new", "norms").expect("nothing in common");
+    check("void", "side", "void/../new", "norms").expect("nothing in common");
+    let mut cases = vec![
+        ("out", "a", "a", "i", "plan", "mask names it"),
+        ("out", "a", "void/../a", "i", "plan", "mask names it"),
+        ("out", "a", "out/", "i", "plan", "out names it"),
+        ("out", "a", "b", "b", "plan", "norms reads it"),
+        ("a", "b", "c", "a", "out", "norms reads it"),
+        ("out", "out/deep/a", "b", "i", "mask", "lies inside out"),
+        ("void", "a", "void/a", "i", "plan", "lies inside out"),
+        ("out", "model/new", "b", "i", "mask", "inside the model's folder"),
+        ("out", "model/deep/new", "b", "i", "mask", "inside the model's folder"),
+        ("out", "model/config.json", "b", "i", "mask", "never written"),
+        ("out", "model", "b", "i", "mask", "never written"),
+    ];
+    #[cfg(unix)]
+    {
+        fs::hard_link(at("side"), at("hard")).expect("a link");
+        fs::hard_link(at("model/config.json"), at("config")).expect("a link");
+        symlink("side", at("soft")).expect("a link");
+        symlink("void", at("soft void")).expect("a link");
+        symlink("model", at("soft model")).expect("a link");
+        cases.extend([
+            ("out", "side", "hard", "i", "plan", "mask names it"),
+            ("out", "side", "soft", "i", "plan", "mask names it"),
+            ("void", "soft void/a", "b", "i", "mask", "lies inside out"),
+            ("out", "soft model/a", "b", "i", "mask", "inside the model's folder"),
+            ("out", "config", "b", "i", "mask", "never written"),
+        ]);
+    }
+    for (out, side, other, input, which, why) in cases {
+        let told = check(out, side, other, input).expect_err(why);
+        assert!(matches!(told, Error::Usage(_)), "{told}");
+        let told = told.to_string();
+        assert!(told.starts_with(&format!("{which} ")) && told.contains(why), "{why}: {told}");
+    }
 }

@@ -38,7 +38,7 @@ mod write;
 
 pub use selection::Selection;
 pub use tensor::Tensor;
-pub use write::{Planned, Writer};
+pub use write::{Live, Named, Planned, Writer, check_outputs, remove_temporaries};
 
 use crate::{Error, Result, escape};
 use shard::Shard;

@@ -9,12 +9,15 @@ mod parse;
 mod progress;
 mod prune;
 mod restore;
+mod signals;
 mod stats;
 
 use std::io::{self, IsTerminal, Write};
 
 use clap::{Parser, Subcommand};
 use secateur::{Error, Result, escape};
+
+pub(crate) use signals::watch;
 
 /// Exact weight statistics of neural-network checkpoints of any size, on a GPU or the CPU.
 #[derive(Debug, Parser)]

@@ -4,6 +4,7 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
+use secateur::checkpoint::Live;
 use secateur::report::Look;
 use secateur::{Error, Result};
 use tempfile::NamedTempFile;
@@ -30,6 +31,8 @@ pub(crate) enum Output {
         out: BufWriter<NamedTempFile>,
         /// What it will be named.
         path: PathBuf,
+        /// After what it stands for.
+        live: Live,
     },
 }
 
@@ -58,8 +61,9 @@ impl Output {
         // The umask applies, as it does to any file that a shell redirects into; tempfile's default is private.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let out = builder.tempfile_in(folder).map_err(|source| Error::io(path, source))?;
-        Ok(Self::File { out: BufWriter::with_capacity(BUFFER_BYTES, out), path: destination })
+        let made = Live::make(|| builder.tempfile_in(folder), NamedTempFile::path);
+        let (out, live) = made.map_err(|source| Error::io(path, source))?;
+        Ok(Self::File { out: BufWriter::with_capacity(BUFFER_BYTES, out), path: destination, live })
     }
 
     /// The writer to fill.
@@ -88,10 +92,10 @@ impl Output {
     fn complete(self) -> io::Result<()> {
         match self {
             Self::Stdout(mut out) => out.flush(),
-            Self::File { out, path } => {
+            Self::File { out, path, live } => {
                 let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
                 file.as_file().sync_all()?;
-                file.persist(&path)?;
+                live.rename(|| file.persist(&path))?;
                 sync_folder(&path)
             }
         }

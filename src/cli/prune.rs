@@ -5,12 +5,14 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use secateur::checkpoint::{Named, check_outputs};
+use secateur::prune::allocation::round_half_even;
 use secateur::prune::{self, Allocation, Criterion, Destination, Keep, Masks, Options, Outcome, Pattern, Plan, Task};
 use secateur::report::PruneFormat;
 use secateur::{Checkpoint, Error, Progress, Result};
 
 use super::common::Common;
-use super::output::Output;
+use super::output::{Output, look};
 use super::progress::Bar;
 use super::{complain, parse};
 
@@ -31,7 +33,7 @@ pub(crate) struct Prune {
     #[arg(long, short, value_name = "OUT", required_unless_present = "dry_run")]
     output: Option<PathBuf>,
     /// The share of the eligible weights to cut, at least 0 and less than 1: 0.5 or 50%
-    #[arg(long, value_name = "RATE", value_parser = parse::rate, required_unless_present_any = ["pattern", "from_plan", "from_mask"])]
+    #[arg(long, value_name = "RATE", value_parser = parse::rate, allow_hyphen_values = true, required_unless_present_any = ["pattern", "from_plan", "from_mask"])]
     sparsity: Option<f64>,
     /// What is cut: element, or N:M to keep N of every M along the input axis
     #[arg(long, value_name = "PATTERN", default_value_t = Pattern::Element)]
@@ -52,7 +54,7 @@ pub(crate) struct Prune {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["sparsity", "pattern", "criterion", "keep", "allocation", "from_mask"])]
     from_plan: Option<PathBuf>,
     /// Apply saved masks instead of making some
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["sparsity", "pattern", "criterion", "keep", "allocation"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sparsity", "pattern", "criterion", "keep", "allocation", "plan"])]
     from_mask: Option<PathBuf>,
     /// Do all but write the model
     #[arg(long, conflicts_with_all = ["output", "mask"])]
@@ -73,16 +75,20 @@ pub(crate) struct Prune {
 impl Prune {
     pub(crate) fn run(self, quiet: bool) -> Result<()> {
         let mut options = self.options()?;
+        // A rate that cannot be should not have to wait for a model.
+        options.check()?;
         let model = Checkpoint::open(&self.common.model)?;
         let selection = options.selection.clone();
         self.common.check_chosen(&model, &selection)?;
+        self.check_outputs(&model)?;
         let plan = self.from_plan.as_deref().map(Plan::read).transpose()?.map(|plan| plan.only(&selection));
         let masks = self.from_mask.as_deref().map(Masks::open).transpose()?.map(|masks| masks.only(selection));
         let task = match (&plan, &masks) {
             (Some(plan), _) => Task::Plan(plan),
             (_, Some(masks)) => Task::Masks(masks),
             _ => {
-                options.criterion = self.criterion.parse::<Criterion>()?;
+                options.criterion = self.criterion()?;
+                options.check()?;
                 Task::Options(&options)
             }
         };
@@ -92,7 +98,6 @@ impl Prune {
             force: self.force,
             memory_bytes: options.memory_bytes,
         };
-        self.check_distinct()?;
         let plan_file = self.plan.as_deref().map(|path| self.plan_file(path, &model)).transpose()?;
         let engine = self.common.engine()?;
         let progress = Progress::default();
@@ -100,10 +105,17 @@ impl Prune {
         if let Some(file) = plan_file {
             write_plan(file, &done)?;
         }
-        if !quiet && done.summary.total.cut == 0 && options.sparsity > 0.0 {
-            complain("warning", "nothing was cut: the rate is too small for so few weights");
+        if let Some(warning) = too_few(&done, &task).filter(|_| !quiet) {
+            complain("warning", &warning);
         }
         self.print(&done)
+    }
+
+    /// The criterion, whose file a plan names so that it is found from any folder.
+    fn criterion(&self) -> Result<Criterion> {
+        let absolute = |path: &str| Some(format!("wanda:{}", std::path::absolute(path).ok()?.to_str()?));
+        let whole = self.criterion.strip_prefix("wanda:").and_then(absolute);
+        whole.as_ref().unwrap_or(&self.criterion).parse()
     }
 
     fn options(&self) -> Result<Options> {
@@ -130,48 +142,66 @@ impl Prune {
         })
     }
 
-    /// An error where two outputs have one name: the later would replace the earlier.
-    fn check_distinct(&self) -> Result<()> {
-        let outputs = [("-o", &self.output), ("--mask", &self.mask), ("--plan", &self.plan)];
-        let named: Vec<(&str, &Path)> =
-            outputs.iter().filter_map(|(flag, path)| Some((*flag, path.as_deref()?))).collect();
-        for (i, (flag, path)) in named.iter().enumerate() {
-            if let Some((other, _)) = named[..i].iter().find(|(_, other)| place(other) == place(path)) {
-                let shown = path.display();
-                return Err(Error::Usage(format!("{flag} {shown}: {other} names it, too: name another file")));
-            }
-        }
-        Ok(())
+    /// An error where an output would replace another one, or what is read.
+    fn check_outputs(&self, model: &Checkpoint) -> Result<()> {
+        let out = self.output.as_deref().map(|path| ("-o", path));
+        let sides = [("--mask", self.mask.as_deref()), ("--plan", self.plan.as_deref())];
+        let norms = self.criterion.strip_prefix("wanda:").map(Path::new);
+        let inputs = [
+            ("--from-plan", self.from_plan.as_deref()),
+            ("--from-mask", self.from_mask.as_deref()),
+            ("--criterion", norms),
+        ];
+        check_outputs(model, out, &named(&sides), &named(&inputs))
     }
 
     /// The file of the plan, which may be neither the model nor there already.
     fn plan_file(&self, path: &Path, model: &Checkpoint) -> Result<Output> {
-        if fs::symlink_metadata(path).is_ok_and(|found| found.is_file()) && !self.force {
-            let shown = path.display();
-            return Err(Error::Usage(format!(
-                "--plan {shown}: exists already: add --force to replace it, or name another file"
-            )));
-        }
-        Output::file(path, model.files())
+        let why = match fs::metadata(path) {
+            Ok(found) if !found.is_file() => "no regular file: name another",
+            Ok(_) if !self.force => "exists already: add --force to replace it, or name another file",
+            _ => return Output::file(path, model.files()),
+        };
+        Err(Error::Usage(format!("--plan {}: {why}", path.display())))
     }
 
     fn print(&self, done: &Outcome) -> Result<()> {
         let mut out = Output::stdout();
-        let printed = self.format.write(&mut out.writer(), &done.summary);
+        let printed = self.format.write(&mut out.writer(), &done.summary, look());
         out.finish(printed)
     }
 }
 
-/// Where a file of that name lies, there already or not.
-fn place(path: &Path) -> PathBuf {
-    if let Ok(found) = fs::canonicalize(path) {
-        return found;
+/// What to say where fewer weights were cut than a rate suggests, and why.
+fn too_few(done: &Outcome, task: &Task) -> Option<String> {
+    let total = &done.summary.total;
+    let asked = match task {
+        Task::Masks(_) => return None,
+        Task::Options(options) if options.allocation == Allocation::Global => {
+            round_half_even(options.sparsity, total.count)
+        }
+        _ => done.plan.tensors.iter().fold(0u64, |sum, tensor| sum.saturating_add(tensor.cut)),
+    };
+    match task {
+        Task::Options(options) if asked == 0 && options.sparsity > 0.0 => {
+            Some("nothing was cut: the rate is too small for so few weights".to_owned())
+        }
+        _ if total.cut >= asked => None,
+        _ if total.cut == 0 => {
+            Some("nothing was cut: what was to be is NaN or scores NaN, and is never cut".to_owned())
+        }
+        _ => {
+            let (cut, all) = (total.cut, asked);
+            Some(format!(
+                "{cut} of the {all} weights to cut were cut: the others are NaN or score NaN, and are never cut"
+            ))
+        }
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match (fs::canonicalize(folder), path.file_name()) {
-        (Ok(folder), Some(name)) => folder.join(name),
-        _ => path.to_owned(),
-    }
+}
+
+/// Those that are given.
+fn named<'a>(flags: &[(&'a str, Option<&'a Path>)]) -> Vec<Named<'a>> {
+    flags.iter().filter_map(|&(flag, path)| Some((flag, path?))).collect()
 }
 
 fn write_plan(mut file: Output, done: &Outcome) -> Result<()> {

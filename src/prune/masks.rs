@@ -57,6 +57,12 @@ impl Masks {
                     tensor.elements()
                 )));
             }
+            // What of a mask can be known at once should not end a run after hours.
+            if !tensor.elements().is_multiple_of(32) {
+                let mut last = [0u32];
+                self.file.read_exact_at(mask, (words - 1) * 4, bytemuck::cast_slice_mut(&mut last))?;
+                self.check_last(mask.name(), tensor.elements(), last[0])?;
+            }
             let Some(shape) = self.shapes.get(mask.name()) else {
                 return Err(fail("its shape is not in the metadata of the file of masks".to_owned()));
             };
@@ -76,17 +82,18 @@ impl Masks {
         let Some(mask) = self.file.get(name) else { return Ok(Vec::new()) };
         let mut words = vec![0u32; elements.div_ceil(32) as usize];
         self.file.read_exact_at(mask, first / 8, bytemuck::cast_slice_mut(&mut words))?;
-        if !elements.is_multiple_of(32)
-            && let Some(last) = words.last()
-            && last >> (elements % 32) != 0
-        {
-            return Err(Error::tensor(
-                self.file.path(),
-                name,
-                "bits beyond the last element are not 0: this is no mask of it",
-            ));
+        if let Some(last) = words.last() {
+            self.check_last(name, elements, *last)?;
         }
         Ok(words)
+    }
+
+    fn check_last(&self, name: &str, elements: u64, last: u32) -> Result<()> {
+        if elements.is_multiple_of(32) || last >> (elements % 32) == 0 {
+            return Ok(());
+        }
+        let message = "bits beyond the last element are not 0: this is no mask of it";
+        Err(Error::tensor(self.file.path(), name, message))
     }
 }
 

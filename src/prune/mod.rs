@@ -25,6 +25,7 @@
 
 pub mod allocation;
 mod bracket;
+mod checks;
 mod criterion;
 mod eligibility;
 mod magnitudes;

@@ -1,11 +1,16 @@
 //! What exactly happens to each tensor: pure data, JSON both ways.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
 use super::Criterion;
 use crate::{Checkpoint, Dtype, Error, Result, Selection};
+
+/// The largest file that is read as a plan.
+const MAX_BYTES: u64 = 1 << 30;
 
 /// The printable result of criterion, pattern, allocation and schedule. It holds integers alone: run again on the same
 /// model, by whichever engine, it cuts the same weights.
@@ -67,9 +72,18 @@ impl Plan {
     /// Reads a plan.
     ///
     /// # Errors
-    /// [`Error::Io`], or [`Error::Format`] where the file is no plan.
+    /// [`Error::Io`], or [`Error::Format`] where the file is no plan, no regular file or larger than 1 GiB.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read(path).map_err(|e| Error::io(path, e))?;
+        let failed = |error| Error::io(path, error);
+        // Before it is opened: opening a pipe waits for its writer.
+        if !std::fs::metadata(path).map_err(failed)?.is_file() {
+            return Err(Error::format(path, "this is no regular file, as a plan is"));
+        }
+        let mut text = Vec::new();
+        File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut text)).map_err(failed)?;
+        if text.len() as u64 > MAX_BYTES {
+            return Err(Error::format(path, "this is no plan: it is larger than 1 GiB"));
+        }
         serde_json::from_slice(&text)
             .map_err(|e| Error::format(path, format!("this is no plan: {e} (--plan writes one)")))
     }

@@ -40,7 +40,8 @@ pub struct Destination<'a> {
 /// What a run has done, and the plan that does it again.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// What happened to each tensor.
+    /// What happened to each tensor. Run again it does the same, but for that of [`Task::Masks`], which says how many
+    /// weights were cut and not which: the masks do that again.
     pub plan: Plan,
     /// What it came to.
     pub summary: Summary,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::allocation::{self, Candidate, Histograms};
 use super::magnitudes::{histograms as each_histogram, piece_of, pieces};
+use super::checks::nothing;
 use super::{Allocation, Criterion, Keep, LeftOut, Masks, NofM, Options, Pattern, Plan, Score, Task, Within, left_out};
 use crate::scan::{Compute, Counts, Request, Values};
 use crate::scan::{CutCounts, File};
@@ -67,7 +68,7 @@ impl Targets {
     }
 
     fn of_options(model: &Checkpoint, engine: &Engine, options: &Options, file: &File) -> Result<Self> {
-        check(options)?;
+        options.check()?;
         let mut this = Self {
             targets: Vec::new(),
             left_out: Vec::new(),
@@ -78,8 +79,12 @@ impl Targets {
             global: 0,
         };
         let mut chosen = Vec::new();
+        let mut unfit = Vec::new();
         for (index, tensor) in model.tensors().iter().enumerate() {
-            let why = left_out(tensor, &options.selection, options.only_given).or_else(|| this.unfit(tensor));
+            let why = left_out(tensor, &options.selection, options.only_given).or_else(|| {
+                unfit.push(LeftOut { name: tensor.name().to_owned(), reason: this.unfit(tensor)? });
+                unfit.last().map(|left| left.reason.clone())
+            });
             match (why, tensor.float()) {
                 (None, Some(float)) => chosen.push((index, float)),
                 (why, _) => {
@@ -89,7 +94,7 @@ impl Targets {
             }
         }
         if chosen.is_empty() {
-            return Err(Error::format(model.path(), nothing(&this.left_out)));
+            return Err(Error::format(model.path(), nothing(model, options, &this.left_out, &unfit)));
         }
         chosen.sort_by_key(|(index, _)| model.tensors()[*index].name());
         let tensor = |index: usize| &model.tensors()[index];
@@ -225,55 +230,6 @@ impl Targets {
         }
         this.targets.sort_by_key(|t| model.tensors()[t.index].name());
         Ok(this)
-    }
-}
-
-/// What no run can do.
-fn check(options: &Options) -> Result<()> {
-    let wrong = |message: &str| Err(Error::Usage(message.to_owned()));
-    if !(0.0..1.0).contains(&options.sparsity) {
-        return wrong("the rate (--sparsity) is at least 0 and less than 1");
-    }
-    match options.pattern {
-        Pattern::Channel => return wrong("--pattern channel is for ONNX models, which are not pruned yet"),
-        Pattern::NofM(_) if options.sparsity != 0.0 => {
-            return wrong("N:M says by itself how much is cut: leave --sparsity out");
-        }
-        Pattern::NofM(_) if options.allocation != Allocation::Uniform => {
-            return wrong("N:M says by itself how much is cut of each tensor: leave --allocation out");
-        }
-        _ => {}
-    }
-    if let Criterion::Scored(score) = &options.criterion
-        && options.pattern == Pattern::Element
-    {
-        let allowed: &[Allocation] = match score.within() {
-            Within::Row => &[Allocation::Uniform],
-            Within::Tensor => {
-                &[Allocation::Uniform, Allocation::Global, Allocation::Erk, Allocation::Variance, Allocation::Moments]
-            }
-        };
-        if !allowed.contains(&options.allocation) {
-            return Err(Error::Usage(format!(
-                "--allocation {} does not go with --criterion {}: leave it out",
-                options.allocation,
-                score.name()
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Why there is nothing to cut.
-fn nothing(left_out: &[LeftOut]) -> String {
-    match left_out.first() {
-        None => "there is no tensor in it".to_owned(),
-        Some(first) => format!(
-            "nothing to cut: of its {} tensors none is eligible (`{}`: {}); --only 'GLOB' names tensors whatever their rank",
-            left_out.len(),
-            crate::escape(&first.name),
-            first.reason
-        ),
     }
 }
 

@@ -1,9 +1,11 @@
 //! What a prune has done, as text.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io::{self, Write};
 use std::str::FromStr;
 
+use super::Look;
 use super::number::{bytes, count, grouped, percent, real};
 use super::text::{shorten, width};
 use crate::escape;
@@ -41,35 +43,38 @@ impl FromStr for PruneFormat {
 }
 
 impl PruneFormat {
-    /// Writes `summary`.
+    /// Writes `summary`; a table takes the width that `look` says.
     ///
     /// # Errors
     /// Where `out` cannot be written to.
-    pub fn write(self, out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
+    pub fn write(self, out: &mut dyn Write, summary: &Summary, look: Look) -> io::Result<()> {
         match self {
             Self::Json => {
                 serde_json::to_writer(&mut *out, summary)?;
                 writeln!(out)
             }
-            Self::Table => table(out, summary),
+            Self::Table => table(out, summary, look.width),
         }
     }
 }
 
 /// Columns after the name: heading and width.
 const COLUMNS: [(&str, usize); 5] = [("count", 7), ("cut", 7), ("share", 6), ("zeros", 6), ("threshold", 10)];
-/// The widest name that leaves 80 columns whole.
-const NAME: usize = 80 - (7 + 7 + 6 + 6 + 10 + 5 * 2);
+/// What they take, with the gaps before them.
+const OTHERS: usize = 7 + 7 + 6 + 6 + 10 + 5 * 2;
+/// A name that has to shrink keeps this many cells.
+const LEAST_NAME: usize = 12;
 
-fn table(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
-    let names: Vec<String> = summary.tensors.iter().map(|t| shorten(&escape(&t.name), NAME)).collect();
+fn table(out: &mut dyn Write, summary: &Summary, limit: Option<usize>) -> io::Result<()> {
+    let most = limit.map_or(usize::MAX, |limit| limit.saturating_sub(OTHERS).max(LEAST_NAME));
+    let names: Vec<String> = summary.tensors.iter().map(|t| shorten(&escape(&t.name), most)).collect();
     let widest = names.iter().map(|name| width(name)).max().unwrap_or(0).max("total".len());
     let row = |out: &mut dyn Write, name: &str, cells: [String; 5]| {
-        write!(out, "{name}{}", " ".repeat(widest - width(name)))?;
+        let mut line = format!("{name}{}", " ".repeat(widest - width(name)));
         for (cell, (_, wide)) in cells.iter().zip(COLUMNS) {
-            write!(out, "  {}{cell}", " ".repeat(wide.saturating_sub(width(cell))))?;
+            line.extend(["  ", &" ".repeat(wide.saturating_sub(width(cell))), cell]);
         }
-        writeln!(out)
+        writeln!(out, "{}", line.trim_end())
     };
     let rule = "─".repeat(widest + COLUMNS.iter().map(|(_, wide)| wide + 2).sum::<usize>());
     row(out, "name", COLUMNS.map(|(heading, _)| heading.to_owned()))?;
@@ -101,23 +106,35 @@ fn table(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
         bytes(total.bytes_after),
     )?;
     writeln!(out, "{}: {}", summary.engine.kind, escape(&summary.engine.name))?;
-    left_out(out, summary)
+    left_out(out, summary, limit)
 }
 
-/// One line for each reason, with some of the names.
-fn left_out(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
+/// For each reason a line with some of the names, or two where one is too short.
+fn left_out(out: &mut dyn Write, summary: &Summary, limit: Option<usize>) -> io::Result<()> {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut known: HashMap<&str, usize> = HashMap::new();
     for left in &summary.left_out {
-        match reasons.iter_mut().find(|(reason, _)| *reason == left.reason) {
+        let index = *known.entry(&left.reason).or_insert(reasons.len());
+        match reasons.get_mut(index) {
             Some((_, names)) => names.push(&left.name),
             None => reasons.push((&left.reason, vec![&left.name])),
         }
     }
+    let limit = limit.unwrap_or(usize::MAX);
     for (reason, names) in reasons {
+        let line = format!("{} left out: {}:", tensors(names.len()), escape(reason));
         let shown: Vec<String> = names.iter().take(3).map(|name| shorten(&escape(name), 40)).collect();
-        let more =
-            if names.len() > 3 { format!(" and {} more", grouped(names.len() as u64 - 3)) } else { String::new() };
-        writeln!(out, "{} left out: {}: {}{more}", tensors(names.len()), escape(reason), shown.join(", "))?;
+        let more = |shown: usize| match names.len() - shown {
+            0 => String::new(),
+            others => format!(" and {} more", grouped(others as u64)),
+        };
+        let list = |n: usize| format!("{}{}", shown[..n].join(", "), more(n));
+        let fits = |room: usize| (1..=shown.len()).rev().map(list).find(|list| width(list) <= room);
+        if let Some(list) = fits(limit.saturating_sub(width(&line) + 1)) {
+            writeln!(out, "{line} {list}")?;
+        } else {
+            writeln!(out, "{line}\n  {}", fits(limit.saturating_sub(2)).unwrap_or_else(|| list(1)))?;
+        }
     }
     Ok(())
 }

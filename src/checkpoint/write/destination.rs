@@ -1,5 +1,6 @@
 //! What OUT may be, and the temporary file or folder that becomes it.
 
+use super::temporaries::Live;
 use crate::checkpoint::Checkpoint;
 use crate::{Error, Result, escape};
 use std::fs::{self, File, Metadata};
@@ -18,6 +19,8 @@ pub(super) struct Destination {
     /// With symbolic links followed, so that a link stays one.
     path: PathBuf,
     temporary: Temporary,
+    /// After what it stands for.
+    live: Live,
     /// Whether there may be a file to replace.
     replace: bool,
 }
@@ -26,6 +29,15 @@ pub(super) struct Destination {
 enum Temporary {
     File(TempPath),
     Folder(TempDir),
+}
+
+impl Temporary {
+    fn path(&self) -> &Path {
+        match self {
+            Self::File(path) => path,
+            Self::Folder(folder) => folder.path(),
+        }
+    }
 }
 
 impl Destination {
@@ -41,6 +53,14 @@ impl Destination {
     ) -> Result<(Self, Option<File>)> {
         let refuse = |message: &str| Err(Error::Usage(format!("{}: {message}", shown(out))));
         let is_folder = folder.is_some();
+        if !is_folder && !out.is_dir() {
+            if out.to_string_lossy().ends_with(std::path::is_separator) {
+                return refuse("ends in a separator as a folder's name does, and a file is written: name a file");
+            }
+            if out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx")) {
+                return refuse("what is written is safetensors, as the model is: name it .safetensors");
+            }
+        }
         let path = match fs::metadata(out) {
             Ok(present) => {
                 if let Some(message) = unfit(source, folder, out, &present, force) {
@@ -66,14 +86,16 @@ impl Destination {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return refuse("its folder does not exist: make it first"),
             Err(error) => return Err(Error::io(out, error)),
         }
-        if let Some(folder) = folder {
+        // Of a file beside the output, too.
+        if let Some(folder) = source.folder() {
             let above = fs::canonicalize(parent).map_err(|e| Error::io(out, e))?;
             if above.ancestors().any(|ancestor| is_same(ancestor, folder)) {
                 return refuse("lies inside the model's folder: name a place outside");
             }
         }
-        let (temporary, file) = temporary(parent, is_folder).map_err(|e| Error::io(out, e))?;
-        Ok((Self { shown: out.to_owned(), path, temporary, replace: force }, file))
+        let made = Live::make(|| temporary(parent, is_folder), |(temporary, _)| temporary.path());
+        let ((temporary, file), live) = made.map_err(|e| Error::io(out, e))?;
+        Ok((Self { shown: out.to_owned(), path, temporary, live, replace: force }, file))
     }
 
     /// As the user names it.
@@ -83,29 +105,29 @@ impl Destination {
 
     /// The temporary file or folder.
     pub(super) fn temporary(&self) -> &Path {
-        match &self.temporary {
-            Temporary::File(path) => path,
-            Temporary::Folder(folder) => folder.path(),
-        }
+        self.temporary.path()
     }
 
     /// Gives it its name. Its files are synced already.
     pub(super) fn rename(self) -> Result<()> {
-        let failed = |error: io::Error| Error::io(&self.shown, error);
-        match self.temporary {
-            Temporary::File(temporary) if self.replace => temporary.persist(&self.path).map_err(|e| failed(e.error))?,
-            Temporary::File(temporary) => persist_new(temporary, &self.path).map_err(failed)?,
+        if let Temporary::Folder(temporary) = &self.temporary {
+            sync_folders(temporary.path());
+        }
+        let rename = || match self.temporary {
+            Temporary::File(temporary) if self.replace => temporary.persist(&self.path).map_err(|e| e.error),
+            Temporary::File(temporary) => persist_new(temporary, &self.path),
             Temporary::Folder(temporary) => {
-                sync_folders(temporary.path());
                 // Elsewhere the rename takes the place of an empty folder by itself.
                 if cfg!(windows) && self.path.exists() {
-                    fs::remove_dir(&self.path).map_err(failed)?;
+                    fs::remove_dir(&self.path)?;
                 }
-                fs::rename(temporary.path(), &self.path).map_err(failed)?;
+                fs::rename(temporary.path(), &self.path)?;
                 // There is nothing left to remove.
                 let _ = temporary.keep();
+                Ok(())
             }
-        }
+        };
+        self.live.rename(rename).map_err(|error| Error::io(&self.shown, error))?;
         sync_folder(parent(&self.path));
         Ok(())
     }
@@ -206,14 +228,14 @@ pub(super) fn shown(path: &Path) -> String {
 
 /// Whether both are there and the same: names can differ by links, bind mounts and the case of letters.
 #[cfg(unix)]
-fn is_same(one: &Path, other: &Path) -> bool {
+pub(super) fn is_same(one: &Path, other: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let identity = |path| fs::metadata(path).map(|meta| (meta.dev(), meta.ino()));
     matches!((identity(one), identity(other)), (Ok(a), Ok(b)) if a == b)
 }
 
 #[cfg(not(unix))]
-fn is_same(one: &Path, other: &Path) -> bool {
+pub(super) fn is_same(one: &Path, other: &Path) -> bool {
     matches!((fs::canonicalize(one), fs::canonicalize(other)), (Ok(a), Ok(b)) if a == b)
 }
 

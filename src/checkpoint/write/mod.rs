@@ -3,10 +3,14 @@
 mod behind;
 mod carry;
 mod destination;
+mod outputs;
 mod places;
+mod temporaries;
 mod transfer;
 
+pub use outputs::{Named, check_outputs};
 pub use places::Planned;
+pub use temporaries::{Live, remove_temporaries};
 
 use super::{Checkpoint, Tensor, index, positioned, shortened};
 use crate::{Error, Result, escape};
