@@ -1,52 +1,172 @@
 //! Masks of N:M patterns: of every M weights along an axis, those of the N largest magnitudes stay.
 
+use std::ops::{AddAssign, BitAnd, Sub};
+
+use fearless_simd::{Level, dispatch};
+
 use super::apply_mask::clear_padding;
 use crate::Float;
-use crate::order::bits_at;
+
+/// Groups that are ranked side by side: a comparison of two of their members is one of vectors.
+const LANES: usize = 32;
+/// Members of a group, at most.
+pub(crate) const MOST: usize = 32;
+
+/// Groups of `m` elements that lie `stride` apart; of each, the `cut` that rank lowest are cut.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lowest {
+    pub(crate) m: usize,
+    pub(crate) stride: usize,
+    pub(crate) cut: usize,
+}
 
 /// The CPU twin: sets `mask` for `bytes`, whole groups of `m` elements that lie `stride` apart, keeping `n` of each. Ties
 /// are cut in order; NaN never is.
 pub(crate) fn nm_mask(float: Float, bytes: &[u8], n: u32, m: u32, stride: u64, above: bool, mask: &mut [u32]) {
-    let elements = bytes.len() / float.bytes();
-    let limit = float.largest_magnitude();
+    let lowest = Lowest { m: m as usize, stride: stride as usize, cut: (m - n) as usize };
+    let largest = float.largest_magnitude();
+    dispatch!(Level::new(), _ => match float.bytes() {
+        1 => cut(bytes, lowest, rank_key::<i8>(largest as i8, above), mask),
+        2 => cut(bytes, lowest, rank_key::<i16>(largest as i16, above), mask),
+        4 => cut(bytes, lowest, rank_key::<i32>(largest as i32, above), mask),
+        _ => cut(bytes, lowest, rank_key::<i64>(largest as i64, above), mask),
+    });
+}
+
+/// As [`nm_mask`], by keys that are known: the lowest are cut, [`i32::MAX`] never is.
+pub(crate) fn mask_of_keys(keys: &[i32], lowest: Lowest, mask: &mut [u32]) {
+    dispatch!(Level::new(), _ => cut(bytemuck::cast_slice(keys), lowest, |key: i32| key, mask));
+}
+
+/// What groups are ranked by: signed, since that is what every processor compares; `MAX` is never cut.
+trait Key: bytemuck::Pod + Ord + From<i8> + From<bool> + AddAssign + Sub<Output = Self> + BitAnd<Output = Self> {
+    const MAX: Self;
+}
+
+macro_rules! keys {
+    ($($integer:ident)*) => {
+        $(impl Key for $integer {
+            const MAX: Self = Self::MAX;
+        })*
+    };
+}
+
+keys!(i8 i16 i32 i64);
+
+/// The key of an element's bits, its magnitude upwards, or downwards under `above`.
+#[inline(always)]
+fn rank_key<K: Key>(largest: K, above: bool) -> impl Fn(K) -> K + Copy {
+    move |bits| {
+        let magnitude = bits & K::MAX;
+        let ranked = if above { largest - magnitude } else { magnitude };
+        if magnitude > largest { K::MAX } else { ranked }
+    }
+}
+
+#[inline(always)]
+fn cut<K: Key>(bytes: &[u8], lowest: Lowest, key: impl Fn(K) -> K + Copy, mask: &mut [u32]) {
     mask.fill(u32::MAX);
+    let elements = bytes.len() / size_of::<K>();
     clear_padding(mask, elements);
-    let (stride, m) = (stride as usize, m as usize);
-    let mut ranked = [0u64; 32];
-    for first in (0..elements).step_by(m * stride) {
-        for column in first..first + stride {
-            for (i, key) in ranked[..m].iter_mut().enumerate() {
-                let magnitude = float.magnitude(bits_at(float, bytes, column + i * stride));
-                *key = rank_key(magnitude, limit, above);
+    if elements == 0 {
+        return;
+    }
+    // What the compiler knows, it unrolls.
+    match lowest {
+        Lowest { m: 4, stride: 1, cut } => adjacent(bytes, 4, cut, key, mask),
+        Lowest { m, stride: 1, cut } => adjacent(bytes, m, cut, key, mask),
+        _ => apart(bytes, lowest, key, mask),
+    }
+}
+
+/// Keys of so many groups: those of their first members, of their second, and so on.
+type Tile<K> = [[K; LANES]; MOST];
+
+/// Groups of consecutive elements.
+#[inline(always)]
+fn adjacent<K: Key>(bytes: &[u8], m: usize, cut: usize, key: impl Fn(K) -> K, mask: &mut [u32]) {
+    let mut tile: Tile<K> = [[K::MAX; LANES]; MOST];
+    let mut run = [K::MAX; LANES * MOST];
+    let mut words = [0u32; LANES];
+    for (index, bytes) in bytes.chunks(LANES * m * size_of::<K>()).enumerate() {
+        let run = &mut run[..LANES * m];
+        let groups = bytes.len() / size_of::<K>() / m;
+        bytemuck::cast_slice_mut(run)[..bytes.len()].copy_from_slice(bytes);
+        run.iter_mut().for_each(|x| *x = key(*x));
+        for (lane, group) in run.chunks_exact(m).enumerate() {
+            for (members, key) in tile[..m].iter_mut().zip(group) {
+                members[lane] = *key;
             }
-            cut_lowest(&ranked[..m], m - n as usize, |i| {
-                let at = column + i * stride;
-                mask[at / 32] &= !(1 << (at % 32));
-            });
+        }
+        words.fill(0);
+        for i in 0..m {
+            let cut = cut_lanes(&tile, m, i, cut);
+            words.iter_mut().zip(cut).for_each(|(word, cut)| *word |= u32::from(cut) << i);
+        }
+        for (lane, word) in words[..groups].iter().enumerate() {
+            clear(mask, (index * LANES + lane) * m, *word);
         }
     }
 }
 
-/// What a magnitude ranks by: upwards, or downwards under `above`; [`u64::MAX`] where it is NaN.
-pub(crate) fn rank_key(magnitude: u64, largest: u64, above: bool) -> u64 {
-    if magnitude > largest {
-        u64::MAX
-    } else if above {
-        largest - magnitude
-    } else {
-        magnitude
+/// Groups whose members lie apart: neighbours belong to different ones.
+#[inline(always)]
+fn apart<K: Key>(bytes: &[u8], Lowest { m, stride, cut }: Lowest, key: impl Fn(K) -> K, mask: &mut [u32]) {
+    let elements = bytes.len() / size_of::<K>();
+    let unit = m * stride;
+    let together = (LANES / stride).max(1);
+    let mut tile: Tile<K> = [[K::MAX; LANES]; MOST];
+    for first in (0..elements).step_by(unit * together) {
+        let units = together.min((elements - first) / unit);
+        for column in (0..stride).step_by(LANES) {
+            let columns = LANES.min(stride - column);
+            let start = |i: usize, u: usize| first + u * unit + i * stride + column;
+            for (i, members) in tile[..m].iter_mut().enumerate() {
+                let lanes = bytemuck::cast_slice_mut::<K, u8>(members).chunks_exact_mut(columns * size_of::<K>());
+                for (u, lanes) in lanes.take(units).enumerate() {
+                    lanes.copy_from_slice(&bytes[start(i, u) * size_of::<K>()..][..columns * size_of::<K>()]);
+                }
+                members.iter_mut().for_each(|x| *x = key(*x));
+            }
+            for i in 0..m {
+                let cut = cut_lanes(&tile, m, i, cut);
+                let word = (0..).zip(cut).fold(0, |word, (lane, cut)| word | u32::from(cut) << lane);
+                for u in 0..units {
+                    let bits = word >> (u * columns) & (u32::MAX >> (32 - columns));
+                    clear(mask, start(i, u), bits);
+                }
+            }
+        }
     }
 }
 
-/// Gives the indices of the `count` lowest `keys` to `cut`, the first of equal ones first, but for those of
-/// [`u64::MAX`]. By counting: ranks of a few keys need no sort.
-pub(crate) fn cut_lowest(keys: &[u64], count: usize, mut cut: impl FnMut(usize)) {
-    for (i, key) in keys.iter().enumerate() {
-        let before = keys[..i].iter().filter(|k| *k <= key).count();
-        let rank = before + keys[i + 1..].iter().filter(|k| *k < key).count();
-        if rank < count && *key != u64::MAX {
-            cut(i);
+/// In which groups the member `i` is among the `cut` lowest, the first of equal ones first. By counting, all lanes alike:
+/// ranks of a few keys need neither a sort nor a branch.
+#[inline(always)]
+fn cut_lanes<K: Key>(tile: &Tile<K>, m: usize, i: usize, cut: usize) -> [bool; LANES] {
+    let this = &tile[i];
+    let mut rank = [K::from(false); LANES];
+    for before in &tile[..i] {
+        for lane in 0..LANES {
+            rank[lane] += K::from(before[lane] <= this[lane]);
         }
+    }
+    for after in &tile[i + 1..m] {
+        for lane in 0..LANES {
+            rank[lane] += K::from(after[lane] < this[lane]);
+        }
+    }
+    let cut = K::from(cut as i8);
+    std::array::from_fn(|lane| (rank[lane] < cut) & (this[lane] != K::MAX))
+}
+
+/// Clears the `bits` of a mask, whose first is that of element `at`.
+#[inline(always)]
+fn clear(mask: &mut [u32], at: usize, bits: u32) {
+    let bits = u64::from(bits) << (at % 32);
+    mask[at / 32] &= !(bits as u32);
+    if bits >> 32 != 0 {
+        mask[at / 32 + 1] &= !((bits >> 32) as u32);
     }
 }
 
@@ -107,12 +227,12 @@ mod tests {
         #[test]
         fn equals_a_sort(
             (m, n) in (2..33usize).prop_flat_map(|m| (Just(m), 1..m)),
-            stride in 1..6usize,
-            seeds in prop::collection::vec(any::<u64>(), 480),
+            stride in prop_oneof![Just(1usize), 2..6usize, 30..67usize],
+            seeds in prop::collection::vec(any::<u64>(), 4800),
             above in any::<bool>(),
         ) {
             for float in Float::ALL {
-                let elements = 480 / (m * stride) * m * stride;
+                let elements = 4800 / (m * stride) * m * stride;
                 let bits: Vec<u64> =
                     seeds[..elements].iter().map(|x| if x % 3 == 0 { x >> 8 & 3 } else { x >> (64 - float.bits()) }).collect();
                 let bytes: Vec<u8> = bits.iter().flat_map(|b| b.to_le_bytes().into_iter().take(float.bytes())).collect();
