@@ -1,8 +1,8 @@
 //! Masks of N:M patterns: of every M weights along an axis, those of the N largest magnitudes stay.
 
-use std::ops::{AddAssign, BitAnd, Sub};
+use std::ops::{BitAnd, Sub};
 
-use fearless_simd::{Level, dispatch};
+use fearless_simd::{Level, dispatch, i8x32, i16x32, i32x16, i64x8, prelude::*};
 
 use super::apply_mask::clear_padding;
 use crate::Float;
@@ -25,33 +25,60 @@ pub(crate) struct Lowest {
 pub(crate) fn nm_mask(float: Float, bytes: &[u8], n: u32, m: u32, stride: u64, above: bool, mask: &mut [u32]) {
     let lowest = Lowest { m: m as usize, stride: stride as usize, cut: (m - n) as usize };
     let largest = float.largest_magnitude();
-    dispatch!(Level::new(), _ => match float.bytes() {
-        1 => cut(bytes, lowest, rank_key::<i8>(largest as i8, above), mask),
-        2 => cut(bytes, lowest, rank_key::<i16>(largest as i16, above), mask),
-        4 => cut(bytes, lowest, rank_key::<i32>(largest as i32, above), mask),
-        _ => cut(bytes, lowest, rank_key::<i64>(largest as i64, above), mask),
+    dispatch!(Level::new(), simd => match float.bytes() {
+        1 => cut(simd, bytes, lowest, rank_key::<i8>(largest as i8, above), mask),
+        2 => cut(simd, bytes, lowest, rank_key::<i16>(largest as i16, above), mask),
+        4 => cut(simd, bytes, lowest, rank_key::<i32>(largest as i32, above), mask),
+        _ => cut(simd, bytes, lowest, rank_key::<i64>(largest as i64, above), mask),
     });
 }
 
 /// As [`nm_mask`], by keys that are known: the lowest are cut, [`i32::MAX`] never is.
 pub(crate) fn mask_of_keys(keys: &[i32], lowest: Lowest, mask: &mut [u32]) {
-    dispatch!(Level::new(), _ => cut(bytemuck::cast_slice(keys), lowest, |key: i32| key, mask));
+    dispatch!(Level::new(), simd => cut(simd, bytemuck::cast_slice(keys), lowest, |key: i32| key, mask));
 }
 
+/// Keys of so many groups: those of their first members, of their second, and so on.
+type Tile<K> = [[K; LANES]; MOST];
+
 /// What groups are ranked by: signed, since that is what every processor compares; `MAX` is never cut.
-trait Key: bytemuck::Pod + Ord + From<i8> + From<bool> + AddAssign + Sub<Output = Self> + BitAnd<Output = Self> {
+trait Key: bytemuck::Pod + Ord + Sub<Output = Self> + BitAnd<Output = Self> {
     const MAX: Self;
+
+    /// The groups whose member `i` of `m` is among the `cut` lowest, the first of equal ones first: a bit for each. By
+    /// counting, all lanes alike: ranks of a few keys need neither a sort nor a branch.
+    fn cut_member<S: Simd>(simd: S, tile: &Tile<Self>, m: usize, i: usize, cut: usize) -> u32;
 }
 
 macro_rules! keys {
-    ($($integer:ident)*) => {
+    ($($integer:ident $vector:ident $lanes:literal),*) => {
         $(impl Key for $integer {
             const MAX: Self = Self::MAX;
+
+            #[inline(always)]
+            fn cut_member<S: Simd>(simd: S, tile: &Tile<Self>, m: usize, i: usize, cut: usize) -> u32 {
+                let (zero, one) = ($vector::splat(simd, 0), $vector::splat(simd, 1));
+                let mut word = 0;
+                for at in (0..LANES).step_by($lanes) {
+                    let load = |keys: &[Self; LANES]| $vector::from_slice(simd, &keys[at..at + $lanes]);
+                    let this = load(&tile[i]);
+                    let mut rank = zero;
+                    for before in &tile[..i] {
+                        rank += load(before).simd_le(this).select(one, zero);
+                    }
+                    for after in &tile[i + 1..m] {
+                        rank += load(after).simd_lt(this).select(one, zero);
+                    }
+                    let few = rank.simd_lt($vector::splat(simd, cut as Self));
+                    word |= (few & this.simd_lt($vector::splat(simd, Self::MAX))).to_bitmask() << at;
+                }
+                word as u32
+            }
         })*
     };
 }
 
-keys!(i8 i16 i32 i64);
+keys!(i8 i8x32 32, i16 i16x32 32, i32 i32x16 16, i64 i64x8 8);
 
 /// The key of an element's bits, its magnitude upwards, or downwards under `above`.
 #[inline(always)]
@@ -64,7 +91,7 @@ fn rank_key<K: Key>(largest: K, above: bool) -> impl Fn(K) -> K + Copy {
 }
 
 #[inline(always)]
-fn cut<K: Key>(bytes: &[u8], lowest: Lowest, key: impl Fn(K) -> K + Copy, mask: &mut [u32]) {
+fn cut<S: Simd, K: Key>(simd: S, bytes: &[u8], lowest: Lowest, key: impl Fn(K) -> K + Copy, mask: &mut [u32]) {
     mask.fill(u32::MAX);
     let elements = bytes.len() / size_of::<K>();
     clear_padding(mask, elements);
@@ -73,18 +100,15 @@ fn cut<K: Key>(bytes: &[u8], lowest: Lowest, key: impl Fn(K) -> K + Copy, mask: 
     }
     // What the compiler knows, it unrolls.
     match lowest {
-        Lowest { m: 4, stride: 1, cut } => adjacent(bytes, 4, cut, key, mask),
-        Lowest { m, stride: 1, cut } => adjacent(bytes, m, cut, key, mask),
-        _ => apart(bytes, lowest, key, mask),
+        Lowest { m: 4, stride: 1, cut } => adjacent(simd, bytes, 4, cut, key, mask),
+        Lowest { m, stride: 1, cut } => adjacent(simd, bytes, m, cut, key, mask),
+        _ => apart(simd, bytes, lowest, key, mask),
     }
 }
 
-/// Keys of so many groups: those of their first members, of their second, and so on.
-type Tile<K> = [[K; LANES]; MOST];
-
 /// Groups of consecutive elements.
 #[inline(always)]
-fn adjacent<K: Key>(bytes: &[u8], m: usize, cut: usize, key: impl Fn(K) -> K, mask: &mut [u32]) {
+fn adjacent<S: Simd, K: Key>(simd: S, bytes: &[u8], m: usize, cut: usize, key: impl Fn(K) -> K, mask: &mut [u32]) {
     let mut tile: Tile<K> = [[K::MAX; LANES]; MOST];
     let mut run = [K::MAX; LANES * MOST];
     let mut words = [0u32; LANES];
@@ -100,8 +124,8 @@ fn adjacent<K: Key>(bytes: &[u8], m: usize, cut: usize, key: impl Fn(K) -> K, ma
         }
         words.fill(0);
         for i in 0..m {
-            let cut = cut_lanes(&tile, m, i, cut);
-            words.iter_mut().zip(cut).for_each(|(word, cut)| *word |= u32::from(cut) << i);
+            let cut = K::cut_member(simd, &tile, m, i, cut);
+            (0..).zip(&mut words).for_each(|(lane, word)| *word |= (cut >> lane & 1) << i);
         }
         for (lane, word) in words[..groups].iter().enumerate() {
             clear(mask, (index * LANES + lane) * m, *word);
@@ -111,7 +135,13 @@ fn adjacent<K: Key>(bytes: &[u8], m: usize, cut: usize, key: impl Fn(K) -> K, ma
 
 /// Groups whose members lie apart: neighbours belong to different ones.
 #[inline(always)]
-fn apart<K: Key>(bytes: &[u8], Lowest { m, stride, cut }: Lowest, key: impl Fn(K) -> K, mask: &mut [u32]) {
+fn apart<S: Simd, K: Key>(
+    simd: S,
+    bytes: &[u8],
+    Lowest { m, stride, cut }: Lowest,
+    key: impl Fn(K) -> K,
+    mask: &mut [u32],
+) {
     let elements = bytes.len() / size_of::<K>();
     let unit = m * stride;
     let together = (LANES / stride).max(1);
@@ -129,8 +159,7 @@ fn apart<K: Key>(bytes: &[u8], Lowest { m, stride, cut }: Lowest, key: impl Fn(K
                 members.iter_mut().for_each(|x| *x = key(*x));
             }
             for i in 0..m {
-                let cut = cut_lanes(&tile, m, i, cut);
-                let word = (0..).zip(cut).fold(0, |word, (lane, cut)| word | u32::from(cut) << lane);
+                let word = K::cut_member(simd, &tile, m, i, cut);
                 for u in 0..units {
                     let bits = word >> (u * columns) & (u32::MAX >> (32 - columns));
                     clear(mask, start(i, u), bits);
@@ -138,26 +167,6 @@ fn apart<K: Key>(bytes: &[u8], Lowest { m, stride, cut }: Lowest, key: impl Fn(K
             }
         }
     }
-}
-
-/// In which groups the member `i` is among the `cut` lowest, the first of equal ones first. By counting, all lanes alike:
-/// ranks of a few keys need neither a sort nor a branch.
-#[inline(always)]
-fn cut_lanes<K: Key>(tile: &Tile<K>, m: usize, i: usize, cut: usize) -> [bool; LANES] {
-    let this = &tile[i];
-    let mut rank = [K::from(false); LANES];
-    for before in &tile[..i] {
-        for lane in 0..LANES {
-            rank[lane] += K::from(before[lane] <= this[lane]);
-        }
-    }
-    for after in &tile[i + 1..m] {
-        for lane in 0..LANES {
-            rank[lane] += K::from(after[lane] < this[lane]);
-        }
-    }
-    let cut = K::from(cut as i8);
-    std::array::from_fn(|lane| (rank[lane] < cut) & (this[lane] != K::MAX))
 }
 
 /// Clears the `bits` of a mask, whose first is that of element `at`.
