@@ -1,15 +1,20 @@
 //! Rules made of a host's scores: which weights of a tensor are cut by what a [`Score`] says.
 
+use rayon::prelude::*;
+
 use super::Score;
+use super::rank::{Cut, Ranking};
 use crate::float::to_f32;
 use crate::kernels::apply_mask::clear_padding;
-use crate::kernels::nm_mask::cut_lowest;
+use crate::kernels::nm_mask::{Lowest, MOST, mask_of_keys};
 use crate::order::bits_at;
 use crate::scan::HostRule;
 use crate::{Float, Result, Tensor};
 
 /// Elements that are scored at once.
 const BLOCK: usize = 4096;
+/// Elements up to which a tensor is ranked without tables.
+const FEW: usize = 1 << 18;
 
 /// A tensor and how it is scored.
 #[derive(Clone, Copy)]
@@ -23,11 +28,13 @@ pub(super) struct Scored<'a> {
 
 /// Bits of a key.
 pub(super) const KEY_BITS: u32 = 32;
+/// The key of what is never cut: beyond that of any score, which no NaN is.
+pub(super) const NEVER: u32 = u32::MAX;
 
 impl Scored<'_> {
     /// Gives the keys of the elements `bytes`, which start at `first`: integers that order as scores do, the lowest to be
-    /// cut first; `None` for what is never cut.
-    pub(super) fn keys(&self, first: u64, bytes: &[u8], mut each: impl FnMut(&[Option<u32>])) -> Result<()> {
+    /// cut first; [`NEVER`] for what is never cut.
+    pub(super) fn keys(&self, first: u64, bytes: &[u8], mut each: impl FnMut(&[u32])) -> Result<()> {
         let width = self.float.bytes();
         let (mut weights, mut scores, mut keys) = (Vec::new(), Vec::new(), Vec::new());
         for (i, block) in bytes.chunks(BLOCK * width).enumerate() {
@@ -51,14 +58,14 @@ impl Scored<'_> {
         Ok(())
     }
 
-    fn key(&self, weight: f32, score: f32) -> Option<u32> {
+    fn key(&self, weight: f32, score: f32) -> u32 {
         if weight.is_nan() || score.is_nan() {
-            return None;
+            return NEVER;
         }
         // −0 becomes 0.
         let bits = (score + 0.0).to_bits();
         let ordered = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
-        Some(if self.above { !ordered } else { ordered })
+        if self.above { !ordered } else { ordered }
     }
 }
 
@@ -87,7 +94,7 @@ impl HostRule for BelowKey<'_> {
 
     fn ties(&self, first: u64, bytes: &[u8]) -> Result<u64> {
         let mut ties = 0;
-        self.scored.keys(first, bytes, |keys| ties += keys.iter().filter(|k| **k == Some(self.key)).count() as u64)?;
+        self.scored.keys(first, bytes, |keys| ties += keys.iter().filter(|k| **k == self.key).count() as u64)?;
         Ok(ties)
     }
 
@@ -96,9 +103,9 @@ impl HostRule for BelowKey<'_> {
             let mut at = 0;
             self.scored.keys(first, bytes, |keys| {
                 for (i, key) in (at..).zip(keys) {
-                    let tie = *key == Some(self.key) && allowed > 0;
+                    let tie = *key == self.key && allowed > 0;
                     allowed -= u64::from(tie);
-                    if tie || key.is_some_and(|key| key < self.key) {
+                    if tie || *key < self.key {
                         cut(i);
                     }
                 }
@@ -132,17 +139,21 @@ impl HostRule for LowestOfEach<'_> {
     }
 
     fn mask(&self, first: u64, bytes: &[u8], _allowed: u64, mask: &mut [u32]) -> Result<()> {
-        let mut keys = Vec::new();
-        let never = u64::MAX;
-        self.scored.keys(first, bytes, |found| keys.extend(found.iter().map(|k| k.map_or(never, u64::from))))?;
+        let mut keys = Vec::with_capacity(bytes.len() / self.scored.float.bytes());
+        self.scored.keys(first, bytes, |found| keys.extend_from_slice(found))?;
         let (m, stride, count) = (self.m as usize, self.stride as usize, self.cut as usize);
-        let mut group = Vec::with_capacity(m);
+        if m <= MOST {
+            // The sign bit turned, signed integers order as unsigned ones do.
+            keys.iter_mut().for_each(|key| *key ^= 1 << 31);
+            mask_of_keys(bytemuck::cast_slice(&keys), Lowest { m, stride, cut: count }, mask);
+            return Ok(());
+        }
+        let mut sorted = Vec::new();
         with_mask(mask, keys.len(), |cut| {
             for start in (0..keys.len()).step_by(m * stride) {
                 for column in start..start + stride {
-                    group.clear();
-                    group.extend((0..m).map(|i| keys[column + i * stride]));
-                    cut_few(&mut group, count, |i| cut(column + i * stride));
+                    let group = keys[column..].iter().step_by(stride).take(m);
+                    cut_few(group, count, &mut sorted, |i| cut(column + i * stride));
                 }
             }
             Ok(())
@@ -150,35 +161,41 @@ impl HostRule for LowestOfEach<'_> {
     }
 }
 
-/// As [`cut_lowest`], for any number of keys.
-fn cut_few(keys: &mut [u64], count: usize, mut cut: impl FnMut(usize)) {
-    if count == 0 || keys.is_empty() {
-        return;
-    }
-    if keys.len() <= 32 {
-        return cut_lowest(keys, count, cut);
-    }
-    let rankable = keys.iter().filter(|k| **k != u64::MAX).count();
-    let count = count.min(rankable);
-    let Some(last) = count.checked_sub(1) else { return };
-    let mut sorted = keys.to_vec();
-    let (_, threshold, _) = sorted.select_nth_unstable(last);
-    let threshold = *threshold;
-    let mut ties = count - keys.iter().filter(|k| **k < threshold).count();
-    for (i, key) in keys.iter().enumerate() {
+/// Gives the indices of the `count` lowest `keys` to `cut`, the first of equal ones first, but for [`NEVER`].
+fn cut_few<'k>(
+    keys: impl Iterator<Item = &'k u32> + Clone,
+    count: usize,
+    sorted: &mut Vec<u32>,
+    mut cut: impl FnMut(usize),
+) {
+    sorted.clear();
+    sorted.extend(keys.clone().filter(|key| **key != NEVER));
+    let Some(found) = cut_of_keys(sorted, count as u64) else { return };
+    let (threshold, mut ties) = (found.key as u32, found.ties);
+    for (i, key) in keys.enumerate() {
         let tie = *key == threshold && ties > 0;
-        ties -= usize::from(tie);
+        ties -= u64::from(tie);
         if tie || *key < threshold {
             cut(i);
         }
     }
 }
 
+/// What is cut of the `k` lowest `keys`, none of which is [`NEVER`], and which are reordered.
+fn cut_of_keys(keys: &mut [u32], k: u64) -> Option<Cut> {
+    let last = usize::try_from(k).unwrap_or(usize::MAX).min(keys.len()).checked_sub(1)?;
+    let (below, key, above) = keys.select_nth_unstable(last);
+    let outside = below.iter().filter(|x| *x < key).count() as u64;
+    let ties = last as u64 + 1 - outside;
+    let equal = ties + above.iter().filter(|x| *x == key).count() as u64;
+    Some(Cut { key: (*key).into(), ties, equal, outside })
+}
+
 impl Scored<'_> {
     /// Counts of a digit of the keys, as [`Ranking`](super::rank::Ranking) wants them.
     pub(super) fn count(&self, first: u64, bytes: &[u8], level: u32, prefix: u64, counts: &mut [u64]) -> Result<()> {
         self.keys(first, bytes, |keys| {
-            for key in keys.iter().flatten() {
+            for key in keys.iter().filter(|key| **key != NEVER) {
                 let (upper, lower) = (key >> 16, key & 0xffff);
                 match level {
                     0 => counts[upper as usize] += 1,
@@ -187,6 +204,41 @@ impl Scored<'_> {
                 }
             }
         })
+    }
+
+    /// What is cut of the `k` lowest scores of a tensor that is in memory and not [`large`](Self::is_large).
+    pub(super) fn cut_of_few(&self, bytes: &[u8], k: u64) -> Result<Option<Cut>> {
+        let mut all = Vec::with_capacity(bytes.len() / self.float.bytes());
+        self.keys(0, bytes, |keys| all.extend(keys.iter().filter(|key| **key != NEVER)))?;
+        Ok(cut_of_keys(&mut all, k))
+    }
+
+    /// Whether the keys of a tensor take more memory than tables of them do.
+    pub(super) fn is_large(&self, bytes: &[u8]) -> bool {
+        bytes.len() / self.float.bytes() > FEW
+    }
+
+    /// What is cut of the `k` lowest scores of a tensor that is in memory, counted on all threads, with so many tables.
+    pub(super) fn cut_of_many(&self, bytes: &[u8], k: u64, tables: usize) -> Result<Option<Cut>> {
+        let width = self.float.bytes();
+        let share = (bytes.len() / width).div_ceil(tables).max(1);
+        Ranking::new(KEY_BITS, (NEVER - 1).into(), |level, prefix| {
+            let counted = |(i, bytes): (usize, &[u8])| {
+                let mut counts = vec![0; 1 << 16];
+                self.count((i * share) as u64, bytes, level, prefix, &mut counts)?;
+                Ok(counts)
+            };
+            let shares = bytes.par_chunks(share * width).enumerate();
+            shares.map(counted).try_reduce(
+                || vec![0; 1 << 16],
+                |mut sum, counts: Vec<u64>| {
+                    sum.iter_mut().zip(counts).for_each(|(a, b)| *a += b);
+                    Ok(sum)
+                },
+            )
+        })?
+        // Keys are turned already where the largest scores are cut.
+        .cut(k, false)
     }
 }
 
@@ -197,14 +249,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_lowest_few_equal_a_stable_sort(keys in prop::collection::vec(0..12u64, 1..90), count in 0..100usize) {
-            let keys: Vec<u64> = keys.iter().map(|k| if *k == 11 { u64::MAX } else { *k }).collect();
-            let mut order: Vec<usize> = (0..keys.len()).filter(|i| keys[*i] != u64::MAX).collect();
+        fn the_lowest_few_equal_a_stable_sort(keys in prop::collection::vec(0..12u32, 1..90), count in 0..100usize) {
+            let keys: Vec<u32> = keys.iter().map(|k| if *k == 11 { NEVER } else { *k }).collect();
+            let mut order: Vec<usize> = (0..keys.len()).filter(|i| keys[*i] != NEVER).collect();
             order.sort_by_key(|i| keys[*i]);
             let mut want: Vec<usize> = order.into_iter().take(count.min(keys.len())).collect();
             want.sort_unstable();
             let mut found = Vec::new();
-            cut_few(&mut keys.clone(), count.min(keys.len()), |i| found.push(i));
+            cut_few(keys.iter(), count, &mut Vec::new(), |i| found.push(i));
             prop_assert_eq!(found, want);
         }
     }

@@ -1,5 +1,7 @@
 //! Thresholds: what is known about a part before its weights are cut.
 
+use std::sync::{LockResult, Mutex, PoisonError};
+
 use rayon::prelude::*;
 
 use super::Score;
@@ -69,28 +71,23 @@ impl Run<'_> {
         let cpu = self.engine.cpu_engine();
         Ranking::new(KEY_BITS, u32::MAX.into(), |level, prefix| {
             self.file.progress.expect(targets.iter().map(|t| self.tensor(*t).bytes()).sum());
-            let tables: Vec<std::sync::Mutex<Vec<u64>>> =
-                (0..cpu.tables()).map(|_| std::sync::Mutex::new(vec![0; 1 << 16])).collect();
-            let failed = std::sync::Mutex::new(None);
+            let tables: Vec<Mutex<Vec<u64>>> = (0..cpu.tables()).map(|_| Mutex::new(vec![0; 1 << 16])).collect();
+            let failed = Mutex::new(Ok(()));
             let mut all = targets.iter().flat_map(|t| {
                 let target = &self.found.targets[*t];
                 pieces(piece_of(target.index, self.tensor(*t), target.float)).map(|piece| (piece, *t))
             });
             cpu.for_each(self.file, &mut all, |thread, piece, target, bytes| {
-                let unpoisoned = |e: std::sync::PoisonError<_>| e.into_inner();
-                let mut counts = tables[thread % tables.len()].lock().unwrap_or_else(unpoisoned);
+                let mut counts = unpoisoned(tables[thread % tables.len()].lock());
                 let counted = self.scored(score, *target).count(piece.region.col, bytes, level, prefix, &mut counts);
-                if let Err(error) = counted {
-                    failed.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(error);
+                if counted.is_err() {
+                    *unpoisoned(failed.lock()) = counted;
                 }
             })?;
-            if let Some(error) = failed.into_inner().unwrap_or_else(|e| e.into_inner()) {
-                return Err(error);
-            }
+            unpoisoned(failed.into_inner())?;
             let mut sum = vec![0; 1 << 16];
             for table in tables {
-                let table = table.into_inner().unwrap_or_else(|e| e.into_inner());
-                sum.iter_mut().zip(table).for_each(|(a, b): (&mut u64, u64)| *a += b);
+                sum.iter_mut().zip(unpoisoned(table.into_inner())).for_each(|(a, b): (&mut u64, u64)| *a += b);
             }
             Ok(sum)
         })?
@@ -106,14 +103,6 @@ impl Run<'_> {
         streamed: &mut Option<(usize, Known)>,
     ) -> Result<Known> {
         let target = &self.found.targets[part.target];
-        let known = |cut: Option<Cut>, scored: bool, budgets: &mut Vec<u64>| match cut {
-            None => Known::Nothing,
-            Some(cut) => {
-                budgets.push(cut.budget());
-                let budget = budgets.len() - 1;
-                if scored { Known::Score(cut.key as u32, budget) } else { Known::Threshold(cut.key, budget) }
-            }
-        };
         match (target.what, self.found.score()) {
             (What::Global, score) => Ok(match (&global.cut, score) {
                 (None, _) => Known::Nothing,
@@ -124,19 +113,17 @@ impl Run<'_> {
                 }
             }),
             (What::Lowest(0), _) => Ok(Known::Nothing),
-            (What::Lowest(k), Some(score)) => {
+            // What is in memory whole is ranked there.
+            (What::Lowest(k), score) if !part.whole => {
                 if streamed.as_ref().is_none_or(|(t, _)| *t != part.target) {
-                    let cut = self.cut_of_scores(score, &[part.target], k)?;
-                    *streamed = Some((part.target, known(cut, true, &mut self.budgets)));
-                }
-                Ok(streamed.as_ref().map_or(Known::Nothing, |(_, k)| k.again()))
-            }
-            (What::Lowest(k), None) if !part.whole => {
-                if streamed.as_ref().is_none_or(|(t, _)| *t != part.target) {
-                    let tensors = vec![(target.index, target.float)];
-                    let mut all = Magnitudes::new(self.engine, self.file, tensors, self.memory_bytes);
-                    let cut = all.cut(k, self.above())?;
-                    *streamed = Some((part.target, known(cut, false, &mut self.budgets)));
+                    let cut = match score {
+                        Some(score) => self.cut_of_scores(score, &[part.target], k)?,
+                        None => {
+                            let tensors = vec![(target.index, target.float)];
+                            Magnitudes::new(self.engine, self.file, tensors, self.memory_bytes).cut(k, self.above())?
+                        }
+                    };
+                    *streamed = Some((part.target, self.known_cut(cut)));
                 }
                 Ok(streamed.as_ref().map_or(Known::Nothing, |(_, k)| k.again()))
             }
@@ -144,35 +131,80 @@ impl Run<'_> {
         }
     }
 
+    /// A cut, with a budget of its own.
+    fn known_cut(&mut self, cut: Option<Cut>) -> Known {
+        let Some(cut) = cut else { return Known::Nothing };
+        self.budgets.push(cut.budget());
+        let budget = self.budgets.len() - 1;
+        match self.found.score() {
+            Some(_) => Known::Score(cut.key as u32, budget),
+            None => Known::Threshold(cut.key, budget),
+        }
+    }
+
     /// The thresholds of tensors that are in memory whole.
     pub(super) fn rank(&mut self, parts: &[Part], pieces: &[&mut [u8]], known: &mut [Known]) -> Result<()> {
-        let (engine, above, found, memory_bytes) = (self.engine, self.above(), self.found, self.memory_bytes);
-        let one = |(part, bytes): (&Part, &&mut [u8])| {
-            let target = &found.targets[part.target];
-            match target.what {
-                What::Lowest(k) if found.score().is_none() && part.whole && k > 0 => {
-                    cut_of_memory(engine, target.float, bytes, k, above, memory_bytes).map(Some)
-                }
-                _ => Ok(None),
-            }
+        let lowest: Vec<(usize, u64)> = (0..)
+            .zip(parts)
+            .filter_map(|(i, part)| match self.found.targets[part.target].what {
+                What::Lowest(k) if part.whole && k > 0 => Some((i, k)),
+                _ => None,
+            })
+            .collect();
+        let cuts = match self.found.score() {
+            Some(score) => self.cuts_of_scores(score, parts, pieces, &lowest)?,
+            None => self.cuts_of_magnitudes(parts, pieces, &lowest)?,
         };
-        // A device counts one tensor after the other, in buffers of a bounded size.
-        let on_device = parts.iter().any(|part| engine.is_gpu_for(found.targets[part.target].float));
-        let cuts: Vec<Result<Option<Option<Cut>>>> = if on_device {
-            parts.iter().zip(pieces).map(one).collect()
-        } else {
-            engine.cpu_engine().pool().install(|| parts.par_iter().zip(pieces).map(one).collect())
-        };
-        for (known, cut) in known.iter_mut().zip(cuts) {
-            match cut? {
-                None => {}
-                Some(None) => *known = Known::Nothing,
-                Some(Some(cut)) => {
-                    self.budgets.push(cut.budget());
-                    *known = Known::Threshold(cut.key, self.budgets.len() - 1);
-                }
-            }
+        for ((i, _), cut) in lowest.into_iter().zip(cuts) {
+            known[i] = self.known_cut(cut);
         }
         Ok(())
     }
+
+    /// What is cut of the `k` lowest magnitudes of some parts, by their index.
+    fn cuts_of_magnitudes(
+        &self,
+        parts: &[Part],
+        pieces: &[&mut [u8]],
+        lowest: &[(usize, u64)],
+    ) -> Result<Vec<Option<Cut>>> {
+        let (engine, above, memory_bytes) = (self.engine, self.above(), self.memory_bytes);
+        let float = |i: usize| self.found.targets[parts[i].target].float;
+        let one = |(i, k): &(usize, u64)| cut_of_memory(engine, float(*i), pieces[*i], *k, above, memory_bytes);
+        // A device counts one tensor after the other, in buffers of a bounded size.
+        if lowest.iter().any(|(i, _)| engine.is_gpu_for(float(*i))) {
+            return lowest.iter().map(one).collect();
+        }
+        engine.cpu_engine().pool().install(|| lowest.par_iter().map(one).collect())
+    }
+
+    /// What is cut of the `k` lowest scores of some parts, by their index.
+    fn cuts_of_scores(
+        &self,
+        score: &dyn Score,
+        parts: &[Part],
+        pieces: &[&mut [u8]],
+        lowest: &[(usize, u64)],
+    ) -> Result<Vec<Option<Cut>>> {
+        let cpu = self.engine.cpu_engine();
+        let scored = |i: usize| self.scored(score, parts[i].target);
+        let is_large = |i: usize| scored(i).is_large(pieces[i]);
+        cpu.pool().install(|| {
+            let few = |(i, k): &(usize, u64)| match is_large(*i) {
+                true => Ok(None),
+                false => scored(*i).cut_of_few(pieces[*i], *k),
+            };
+            let mut cuts = lowest.par_iter().map(few).collect::<Result<Vec<_>>>()?;
+            // One after the other, so that the tables of one are held.
+            for ((i, k), cut) in lowest.iter().zip(&mut cuts).filter(|((i, _), _)| is_large(*i)) {
+                *cut = scored(*i).cut_of_many(pieces[*i], *k, cpu.tables())?;
+            }
+            Ok(cuts)
+        })
+    }
+}
+
+/// What a lock holds, whatever has become of other threads: they end the run anyhow.
+fn unpoisoned<T>(lock: LockResult<T>) -> T {
+    lock.unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,6 +7,9 @@ use crate::{Checkpoint, Error, Result};
 /// Bytes of small tensors that are handled together: enough to keep every thread busy, few enough to stay in a cache.
 const TOGETHER_BYTES: u64 = 32 << 20;
 
+/// Bytes that a weight's score takes while its row is ranked: its key, and a copy of it.
+const RANKED_BYTES: u64 = 8;
+
 /// Consecutive elements of one target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Part {
@@ -34,9 +37,30 @@ impl<'a> Units<'a> {
         Self { model, targets, next: 0, within: 0, memory_bytes }
     }
 
-    /// Whether a tensor is handled whole.
-    pub(super) fn fits(bytes: u64, memory_bytes: u64) -> bool {
-        bytes <= memory_bytes / 2
+    /// Elements of a target that may be in memory together.
+    fn most(&self, target: &Target) -> u64 {
+        let weight = target.float.bytes() as u64;
+        let most = self.memory_bytes / 2 / weight;
+        match target.what {
+            What::EachRow(_) => most.min(self.memory_bytes / (weight + RANKED_BYTES)),
+            _ => most,
+        }
+    }
+
+    /// Says that elements that have to be judged together do not fit.
+    fn too_large(&self, target: &Target) -> Error {
+        let tensor = &self.model.tensors()[target.index];
+        let unit = unit(self.model, target);
+        let elements = aligned_unit(unit).unwrap_or(unit).min(tensor.elements());
+        let weights = elements.saturating_mul(target.float.bytes() as u64);
+        let message = match target.what {
+            What::EachRow(_) => {
+                let need = weights.saturating_add(elements.saturating_mul(RANKED_BYTES)).max(weights.saturating_mul(2));
+                format!("{weights} bytes of it are ranked together by their scores: raise --memory to {need} or more")
+            }
+            _ => format!("{weights} bytes of it have to be ranked together: raise --memory to twice that or more"),
+        };
+        Error::tensor(self.model.path(), tensor.name(), format!("{message}, or --skip it"))
     }
 }
 
@@ -57,7 +81,8 @@ impl Iterator for Units<'_> {
         let mut bytes = 0;
         while let Some(target) = self.targets.get(self.next) {
             let tensor = &self.model.tensors()[target.index];
-            if Self::fits(tensor.bytes(), self.memory_bytes) {
+            let most = self.most(target);
+            if tensor.elements() <= most {
                 if !parts.is_empty() && bytes + tensor.bytes() > TOGETHER_BYTES.min(self.memory_bytes / 2) {
                     break;
                 }
@@ -69,15 +94,10 @@ impl Iterator for Units<'_> {
             if !parts.is_empty() {
                 break;
             }
-            let most = self.memory_bytes / 2 / target.float.bytes() as u64;
             let unit = aligned_unit(unit(self.model, target)).filter(|unit| *unit <= most);
             let Some(unit) = unit else {
-                let message = format!(
-                    "{} bytes of it have to be ranked together: raise --memory to more than twice that, or --skip it",
-                    self::unit(self.model, target).saturating_mul(target.float.bytes() as u64)
-                );
                 self.next = self.targets.len();
-                return Some(Err(Error::tensor(self.model.path(), tensor.name(), message)));
+                return Some(Err(self.too_large(target)));
             };
             let together = (TOGETHER_BYTES / target.float.bytes() as u64).min(most);
             let elements = (together / unit * unit).max(unit).min(tensor.elements() - self.within);

@@ -1,9 +1,17 @@
 //! Wanda: magnitudes weighed by what flows through them.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 
+use super::targets::columns;
 use super::{Score, Within};
 use crate::{Checkpoint, Dtype, Error, Result, Tensor};
+
+/// Norms that are read, and checked, at a time.
+const NORMS: usize = 1 << 16;
+/// Tensors of up to that many norms whose norms are kept.
+const KEPT: usize = 32;
 
 /// |w| times the L2 norm of its input feature, ranked within each output row (Sun et al., "A simple and effective pruning
 /// approach for large language models", 2023).
@@ -15,6 +23,8 @@ use crate::{Checkpoint, Dtype, Error, Result, Tensor};
 pub struct Wanda {
     path: PathBuf,
     norms: Checkpoint,
+    /// Norms of tensors that have few, by name: many rows need them again and again.
+    kept: RwLock<HashMap<String, Arc<[f32]>>>,
 }
 
 impl Wanda {
@@ -33,8 +43,9 @@ impl Wanda {
                     format!("norms are F32, and this is {}", tensor.dtype()),
                 ));
             }
+            check(&norms, tensor)?;
         }
-        Ok(Self { path, norms })
+        Ok(Self { path, norms, kept: RwLock::default() })
     }
 
     /// How many consecutive columns share a norm; `None` where there are no norms, or not as many as the tensor needs.
@@ -45,17 +56,47 @@ impl Wanda {
         (held > 0 && (held == inputs || held == columns)).then(|| columns / held)
     }
 
-    fn read(&self, name: &str, first: u64, out: &mut [f32]) -> Result<()> {
-        let Some(tensor) = self.norms.get(name) else { return Ok(()) };
-        self.norms.read_exact_at(tensor, first * 4, bytemuck::cast_slice_mut(out))?;
-        match out.iter().position(|norm| !norm.is_finite() || *norm < 0.0) {
-            None => Ok(()),
-            Some(at) => {
-                let message = format!("norm {} is {}: norms are finite and not negative", first + at as u64, out[at]);
-                Err(Error::tensor(&self.path, name, message))
-            }
-        }
+    /// The norms `from..to` of `tensor`, in `out`.
+    fn read(&self, tensor: &Tensor, from: u64, to: u64, out: &mut Vec<f32>) -> Result<()> {
+        out.resize((to - from) as usize, 0.0);
+        self.norms.read_exact_at(tensor, from * 4, bytemuck::cast_slice_mut(out))
     }
+
+    /// All norms of `tensor`, where they are few enough to be kept.
+    fn kept(&self, tensor: &Tensor) -> Result<Option<Arc<[f32]>>> {
+        if tensor.elements() > NORMS as u64 {
+            return Ok(None);
+        }
+        if let Some(norms) = self.kept.read().unwrap_or_else(PoisonError::into_inner).get(tensor.name()) {
+            return Ok(Some(norms.clone()));
+        }
+        let mut norms = Vec::new();
+        self.read(tensor, 0, tensor.elements(), &mut norms)?;
+        let norms: Arc<[f32]> = norms.into();
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        // Tensors come one after the other: those that were are not needed again.
+        if kept.len() >= KEPT {
+            kept.clear();
+        }
+        kept.insert(tensor.name().to_owned(), norms.clone());
+        Ok(Some(norms))
+    }
+}
+
+/// Fails where a norm is negative or not finite.
+fn check(norms: &Checkpoint, tensor: &Tensor) -> Result<()> {
+    let mut some = Vec::new();
+    let mut first = 0;
+    while first < tensor.elements() {
+        some.resize((tensor.elements() - first).min(NORMS as u64) as usize, 0.0f32);
+        norms.read_exact_at(tensor, first * 4, bytemuck::cast_slice_mut(&mut some))?;
+        if let Some(at) = some.iter().position(|norm| !norm.is_finite() || *norm < 0.0) {
+            let message = format!("norm {} is {}: norms are finite and not negative", first + at as u64, some[at]);
+            return Err(Error::tensor(norms.path(), tensor.name(), message));
+        }
+        first += some.len() as u64;
+    }
+    Ok(())
 }
 
 impl Score for Wanda {
@@ -78,22 +119,34 @@ impl Score for Wanda {
     }
 
     fn score(&self, tensor: &Tensor, first: u64, weights: &[f32], scores: &mut [f32]) -> Result<()> {
-        let each = self.columns_each(tensor).unwrap_or(1);
-        let columns = (tensor.elements() / tensor.shape()[0].max(1)).max(1);
-        let mut norms = Vec::new();
+        let (Some(norms), Some(each)) = (self.norms.get(tensor.name()), self.columns_each(tensor)) else {
+            return Err(Error::tensor(&self.path, tensor.name(), "there are no norms that fit it"));
+        };
+        let columns = columns(tensor).max(1);
+        let kept = self.kept(norms)?;
+        let mut read = Vec::new();
         let mut done = 0;
         while done < weights.len() {
             // A row at a time, or what is asked of it.
             let column = (first + done as u64) % columns;
-            let length = (columns - column).min((weights.len() - done) as u64);
-            let (from, to) = (column / each, (column + length).div_ceil(each));
-            norms.resize((to - from) as usize, 0.0);
-            self.read(tensor.name(), from, &mut norms)?;
-            for i in 0..length {
-                let at = done + i as usize;
-                scores[at] = weights[at].abs() * norms[((column + i) / each - from) as usize];
+            let length = (columns - column).min((weights.len() - done) as u64) as usize;
+            let (from, to) = (column / each, (column + length as u64).div_ceil(each));
+            let norms = match &kept {
+                Some(all) => all.get(from as usize..to as usize).unwrap_or_default(),
+                None => {
+                    self.read(norms, from, to, &mut read)?;
+                    &read
+                }
+            };
+            let (weights, scores) = (&weights[done..done + length], &mut scores[done..done + length]);
+            if each == 1 {
+                weights.iter().zip(norms).zip(scores).for_each(|((w, norm), score)| *score = w.abs() * norm);
+            } else {
+                for (column, (w, score)) in (column..).zip(weights.iter().zip(scores)) {
+                    *score = w.abs() * norms[(column / each - from) as usize];
+                }
             }
-            done += length as usize;
+            done += length;
         }
         Ok(())
     }
@@ -141,10 +194,8 @@ mod tests {
     #[test]
     fn bad_norms_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let model = Checkpoint::open(written(folder.path(), "m", &[("w", &[1, 2], &[1.0, 2.0])])).unwrap();
         for bad in [f32::NAN, -1.0, f32::INFINITY] {
-            let wanda = Wanda::open(written(folder.path(), "n", &[("w", &[2], &[0.5, bad])])).unwrap();
-            let error = wanda.score(model.get("w").unwrap(), 0, &[1.0, 2.0], &mut [0.0; 2]).unwrap_err();
+            let error = Wanda::open(written(folder.path(), "n", &[("w", &[2], &[0.5, bad])])).unwrap_err();
             assert!(error.to_string().contains("norm 1"), "{error}");
         }
     }
