@@ -12,7 +12,7 @@ use super::targets::{Target, Targets, What, columns};
 use super::thresholds::{Global, Known};
 use super::units::{Part, Units};
 use super::{Keep, Masks, Plan, Summary, Task};
-use crate::checkpoint::Writer;
+use crate::checkpoint::{Writer, check_outputs};
 use crate::kernels::tie_scan::ENDLESS;
 use crate::scan::{Buffer, File, HostRule, Job, Rule};
 use crate::{Checkpoint, Engine, Progress, Result, Tensor};
@@ -55,6 +55,8 @@ pub struct Outcome {
 /// written. Nothing appears under the output's name then.
 pub fn run(model: &Checkpoint, engine: &Engine, task: &Task, to: &Destination, progress: &Progress) -> Result<Outcome> {
     let start = Instant::now();
+    let sides: Vec<_> = to.mask.map(|mask| ("mask", mask)).into_iter().collect();
+    check_outputs(model, to.out.map(|out| ("out", out)), &sides, &[])?;
     let memory_bytes = match task {
         Task::Options(options) => options.memory_bytes,
         _ if to.memory_bytes == 0 => 1 << 30,

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::allocation::{self, Candidate, Histograms};
-use super::magnitudes::{histograms as each_histogram, piece_of, pieces};
 use super::checks::nothing;
+use super::magnitudes::{histograms as each_histogram, piece_of, pieces};
 use super::{Allocation, Criterion, Keep, LeftOut, Masks, NofM, Options, Pattern, Plan, Score, Task, Within, left_out};
 use crate::scan::{Compute, Counts, Request, Values};
 use crate::scan::{CutCounts, File};
