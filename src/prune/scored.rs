@@ -28,7 +28,7 @@ pub(super) struct Scored<'a> {
 
 /// Bits of a key.
 pub(super) const KEY_BITS: u32 = 32;
-/// The key of what is never cut: beyond that of any score, which no NaN is.
+/// The key of what is never cut, NaN: that of no score, since ±inf have keys further in.
 pub(super) const NEVER: u32 = u32::MAX;
 
 impl Scored<'_> {
@@ -258,6 +258,41 @@ mod tests {
             let mut found = Vec::new();
             cut_few(keys.iter(), count, &mut Vec::new(), |i| found.push(i));
             prop_assert_eq!(found, want);
+        }
+    }
+
+    /// Few distinct scores, some of them NaN.
+    #[derive(Debug)]
+    struct Coarse;
+
+    impl Score for Coarse {
+        fn name(&self) -> String {
+            "coarse".to_owned()
+        }
+
+        fn score(&self, _: &Tensor, first: u64, _: &[f32], scores: &mut [f32]) -> Result<()> {
+            for (i, score) in (first..).zip(scores) {
+                *score = if i % 7 == 0 { f32::NAN } else { (i * i % 101) as f32 - 50.0 };
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn tables_say_what_keys_say() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m");
+        let weights = vec![1u8; 4 * 9001];
+        let view = safetensors::tensor::TensorView::new(crate::Dtype::F32, vec![9001], &weights).unwrap();
+        safetensors::tensor::serialize_to_file([("w", view)], None, &path).unwrap();
+        let model = crate::Checkpoint::open(&path).unwrap();
+        for above in [false, true] {
+            let scored = Scored { score: &Coarse, tensor: model.get("w").unwrap(), float: Float::F32, above };
+            for k in [0, 1, 77, 4500, 7715, 9001] {
+                let few = scored.cut_of_few(&weights, k).unwrap();
+                assert_eq!(few.map_or(0, |cut| cut.ties + cut.outside), k.min(7715));
+                assert_eq!(scored.cut_of_many(&weights, k, 3).unwrap(), few, "{k} {above}");
+            }
         }
     }
 }
