@@ -1,5 +1,10 @@
 //! Random scores that any engine, any thread and any run gives alike.
 
+use std::num::Wrapping;
+use std::ops::{Add, BitXor};
+
+use fearless_simd::{Level, dispatch, prelude::*, u32x16};
+
 use super::Score;
 use crate::{Result, Tensor};
 
@@ -34,27 +39,57 @@ impl Score for Random {
 
     fn score(&self, tensor: &Tensor, first: u64, _weights: &[f32], scores: &mut [f32]) -> Result<()> {
         let key = self.key(tensor.name());
-        for (index, score) in (first..).zip(scores) {
-            let [block, _] = threefry(key, [index as u32, (index >> 32) as u32]);
-            *score = (block >> 8) as f32;
+        // Runs in which the counter's upper half stays as it is.
+        let mut index = first;
+        let mut rest = scores;
+        while !rest.is_empty() {
+            let length = ((1 << 32) - (index & 0xffff_ffff)).min(rest.len() as u64);
+            let (run, after) = rest.split_at_mut(length as usize);
+            dispatch!(Level::new(), simd => score_run(simd, key, [index as u32, (index >> 32) as u32], run));
+            (index, rest) = (index + length, after);
         }
         Ok(())
     }
 }
 
+/// A block for each score, sixteen side by side.
+#[inline(always)]
+fn score_run<S: Simd>(simd: S, key: [u32; 2], [low, high]: [u32; 2], scores: &mut [f32]) {
+    let number = |x| u32x16::splat(simd, x);
+    let steps = u32x16::from_fn(simd, |lane| lane as u32);
+    let mut counter = low;
+    for scores in scores.chunks_mut(16) {
+        let counters = [number(counter) + steps, number(high)];
+        let [block, _] = rounds(key, counters, number, |x, by| x << by | x >> (32 - by));
+        let mut blocks = [0; 16];
+        (block >> 8).store_slice(&mut blocks);
+        scores.iter_mut().zip(blocks).for_each(|(score, block): (&mut f32, u32)| *score = block as f32);
+        counter = counter.wrapping_add(16);
+    }
+}
+
 /// The block cipher Threefry-2x32 with 20 rounds.
 fn threefry(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
+    rounds(key, counter.map(Wrapping), Wrapping, |x, by| Wrapping(x.0.rotate_left(by))).map(|x| x.0)
+}
+
+#[inline(always)]
+fn rounds<T: Copy + Add<Output = T> + BitXor<Output = T>>(
+    key: [u32; 2],
+    [a, b]: [T; 2],
+    number: impl Fn(u32) -> T,
+    rotate: impl Fn(T, u32) -> T,
+) -> [T; 2] {
     const ROTATIONS: [u32; 8] = [13, 15, 26, 6, 17, 29, 16, 24];
-    let keys = [key[0], key[1], 0x1bd1_1bda ^ key[0] ^ key[1]];
-    let (mut a, mut b) = (counter[0].wrapping_add(keys[0]), counter[1].wrapping_add(keys[1]));
-    for round in 0..20 {
-        a = a.wrapping_add(b);
-        b = b.rotate_left(ROTATIONS[round % 8]) ^ a;
-        if round % 4 == 3 {
-            let injection = round / 4 + 1;
-            a = a.wrapping_add(keys[injection % 3]);
-            b = b.wrapping_add(keys[(injection + 1) % 3]).wrapping_add(injection as u32);
+    let keys = [number(key[0]), number(key[1]), number(0x1bd1_1bda ^ key[0] ^ key[1])];
+    let (mut a, mut b) = (a + keys[0], b + keys[1]);
+    for injection in 0..5 {
+        for round in 0..4 {
+            a = a + b;
+            b = rotate(b, ROTATIONS[(injection * 4 + round) % 8]) ^ a;
         }
+        a = a + keys[(injection + 1) % 3];
+        b = b + keys[(injection + 2) % 3] + number(injection as u32 + 1);
     }
     [a, b]
 }
@@ -73,6 +108,16 @@ mod tests {
         ];
         for (key, counter, want) in cases {
             assert_eq!(threefry(key, counter), want);
+        }
+    }
+
+    #[test]
+    fn runs_of_scores_are_blocks() {
+        let (key, low) = ([3, 9], u32::MAX - 70);
+        let mut scores = vec![0.0; 71];
+        dispatch!(Level::new(), simd => score_run(simd, key, [low, 5], &mut scores));
+        for (i, score) in (0..).zip(scores) {
+            assert_eq!(score, (threefry(key, [low + i, 5])[0] >> 8) as f32);
         }
     }
 
