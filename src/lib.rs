@@ -1,5 +1,7 @@
-//! What the weights of a neural network look like: mean, variance, skewness, kurtosis, extremes, norms, exact quantiles
-//! and histograms of every tensor, channel or block of a checkpoint.
+//! What the weights of a neural network look like ([`stats`]): mean, variance, skewness, kurtosis, extremes, norms, exact
+//! quantiles and histograms of every tensor, channel or block of a checkpoint. And cutting those it does not need
+//! ([`prune`]): exactly as many as asked for, the same bytes from every engine; with [`audit`] of what is sparse, and
+//! [`restore`] of what others have compressed.
 //!
 //! ```
 //! use secateur::{Checkpoint, Engine, Progress, stats};

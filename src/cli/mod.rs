@@ -19,7 +19,7 @@ use secateur::{Error, Result, escape};
 
 pub(crate) use signals::watch;
 
-/// Exact weight statistics of neural-network checkpoints of any size, on a GPU or the CPU.
+/// Exact weight statistics and pruning of neural-network checkpoints of any size, on a GPU or the CPU.
 #[derive(Debug, Parser)]
 #[command(name = "secateur", version, max_term_width = 100, after_help = EXAMPLES, arg_required_else_help = true)]
 pub(crate) struct Arguments {
