@@ -23,7 +23,7 @@ impl Schedule {
     /// The rate after step `step` of 1..=`steps`; exactly `target` at the last and beyond, 0 before the first.
     ///
     /// ```
-    /// use secateur::prune::schedule::Schedule;
+    /// use secateur::prune::Schedule;
     ///
     /// assert_eq!(Schedule::Cubic.rate(0.8, 1, 2), 0.8 * 0.875);
     /// ```
