@@ -50,8 +50,9 @@ pub struct Outcome {
 /// Cuts what `task` says of `model` and writes the result, whole or not at all.
 ///
 /// # Errors
-/// [`Error::Usage`] where the task contradicts itself or `to` may not be written; [`Error::Tensor`] and [`Error::Format`]
-/// where plan or masks are not for this model, or nothing is eligible; [`Error::Io`] where something cannot be read or
+/// [`Error::Usage`](crate::Error::Usage) where the task contradicts itself or `to` may not be written;
+/// [`Error::Tensor`](crate::Error::Tensor) and [`Error::Format`](crate::Error::Format) where plan or masks are not for
+/// this model, or nothing is eligible; [`Error::Io`](crate::Error::Io) where something cannot be read or
 /// written. Nothing appears under the output's name then.
 pub fn run(model: &Checkpoint, engine: &Engine, task: &Task, to: &Destination, progress: &Progress) -> Result<Outcome> {
     let start = Instant::now();
