@@ -3,26 +3,23 @@
 use rayon::prelude::*;
 
 use super::CpuEngine;
+use crate::Result;
 use crate::kernels::apply_mask::apply_mask;
 use crate::kernels::mask_counts::{kept, largest_cut, zeros};
 use crate::kernels::nm_mask::nm_mask;
 use crate::kernels::threshold_mask::{Threshold, threshold_mask};
 use crate::kernels::tie_counts::count_ties;
 use crate::kernels::tie_scan::{ENDLESS, grant};
-use crate::scan::{CutCounts, Job, Rule, aligned_unit};
-use crate::{Float, Result};
+use crate::scan::{CutCounts, Job, Rule};
 
 /// Elements of a part that one thread cuts, or a unit if that is more.
-const PART: u64 = 1 << 15;
+const PART: usize = 1 << 15;
 
 /// A part of a job: whole units, and whole words of its mask.
 struct Part<'a> {
-    job: usize,
-    float: Float,
-    bytes: &'a mut [u8],
-    first: u64,
-    rule: Rule<'a>,
-    mask: Option<&'a mut [u32]>,
+    /// Index of its job.
+    of: usize,
+    job: Job<'a>,
     /// Ties that it may cut.
     allowed: u64,
 }
@@ -32,12 +29,12 @@ impl CpuEngine {
         let mut counts = vec![CutCounts::default(); jobs.len()];
         let mut parts = Vec::new();
         for (index, job) in jobs.iter_mut().enumerate() {
-            split(index, job, &mut parts);
+            parts.extend(job.split(PART).map(|job| Part { of: index, job, allowed: 0 }));
         }
         self.pool.install(|| {
             allow(&mut parts, budgets)?;
             let found: Vec<(usize, Result<CutCounts>)> =
-                parts.into_par_iter().map_init(Vec::new, |words, part| (part.job, part.cut(words))).collect();
+                parts.into_par_iter().map_init(Vec::new, |words, part| (part.of, part.cut(words))).collect();
             found.into_iter().try_for_each(|(job, part)| {
                 counts[job].add(&part?);
                 Ok(())
@@ -47,36 +44,9 @@ impl CpuEngine {
     }
 }
 
-fn split<'a>(index: usize, job: &'a mut Job, parts: &mut Vec<Part<'a>>) {
-    let width = job.float.bytes();
-    let elements = job.bytes.len() / width;
-    // A unit that does not fit in 64 bits is no smaller than the tensor.
-    let unit = aligned_unit(job.rule.unit()).and_then(|unit| usize::try_from(unit).ok()).unwrap_or(elements).max(1);
-    let most = (PART as usize).next_multiple_of(unit);
-    let mut masks = job.mask.as_deref_mut().map(|mask| mask.chunks_mut(most / 32));
-    for (i, bytes) in job.bytes.chunks_mut(most * width).enumerate() {
-        let start = i * most;
-        let words = start / 32..(start + bytes.len() / width).div_ceil(32);
-        let rule = match job.rule {
-            Rule::Mask(mask) => Rule::Mask(&mask[words]),
-            other => other,
-        };
-        let mask = masks.as_mut().and_then(Iterator::next);
-        parts.push(Part {
-            job: index,
-            float: job.float,
-            bytes,
-            first: job.first + start as u64,
-            rule,
-            mask,
-            allowed: 0,
-        });
-    }
-}
-
 /// Shares the budgets among the parts, in order.
 fn allow(parts: &mut [Part], budgets: &mut [u64]) -> Result<()> {
-    let budget_of = |part: &Part| match part.rule {
+    let budget_of = |part: &Part| match part.job.rule {
         Rule::Threshold { budget, .. } => Some(budget),
         Rule::Host(rule) => rule.budget(),
         Rule::NofM { .. } | Rule::Mask(_) => None,
@@ -100,15 +70,16 @@ fn allow(parts: &mut [Part], budgets: &mut [u64]) -> Result<()> {
 
 impl Part<'_> {
     fn ties(&self) -> Result<u64> {
-        match self.rule {
-            Rule::Threshold { key, .. } => Ok(count_ties(self.float, self.bytes, key)),
-            Rule::Host(rule) => rule.ties(self.first, self.bytes),
+        let Job { float, bytes, first, rule, .. } = &self.job;
+        match rule {
+            Rule::Threshold { key, .. } => Ok(count_ties(*float, bytes, *key)),
+            Rule::Host(rule) => rule.ties(*first, bytes),
             Rule::NofM { .. } | Rule::Mask(_) => Ok(0),
         }
     }
 
     fn cut(self, words: &mut Vec<u32>) -> Result<CutCounts> {
-        let Self { float, bytes, first, rule, mask, allowed, .. } = self;
+        let Self { job: Job { float, bytes, first, rule, mask }, allowed, .. } = self;
         let elements = bytes.len() / float.bytes();
         let mask = match mask {
             Some(mask) => mask,

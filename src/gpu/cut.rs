@@ -17,7 +17,7 @@ use crate::stats::layout::{Layout, Region};
 use crate::{Float, Result};
 
 /// Elements of a part, or a unit if that is more.
-const PART: u64 = 1 << 18;
+const PART: usize = 1 << 18;
 /// Parts of a chunk: one thread grants them their ties, one after the other.
 const MOST_PARTS: u64 = 1 << 14;
 
@@ -86,7 +86,14 @@ impl GpuEngine {
         let rules: Vec<Rule> = jobs.iter().map(|job| job.rule).collect();
         let mut counts = vec![CutCounts::default(); jobs.len()];
         let mut parts = Vec::new();
-        jobs.iter_mut().enumerate().for_each(|(index, job)| split(index, job, &mut parts));
+        for (index, job) in jobs.iter_mut().enumerate() {
+            parts.extend(job.split(PART).map(|part| Part {
+                job: index,
+                bytes: Mutex::new(part.bytes),
+                mask: part.mask.map(Mutex::new),
+                given: if let Rule::Mask(words) = part.rule { Some(words) } else { None },
+            }));
+        }
         let budget_bytes: Vec<u8> = budgets.iter().flat_map(|b| b.to_le_bytes()).collect();
         let on_device = self.budgets(&budget_bytes);
         let width = float.bytes();
@@ -275,20 +282,5 @@ impl GpuEngine {
             }
         })?;
         Ok(slot)
-    }
-}
-
-/// Cuts a job into parts: whole units, and whole words of its mask.
-fn split<'a>(index: usize, job: &'a mut Job, parts: &mut Vec<Part<'a>>) {
-    let width = job.float.bytes();
-    let elements = job.bytes.len() / width;
-    let unit = aligned_unit(job.rule.unit()).and_then(|unit| usize::try_from(unit).ok()).unwrap_or(elements).max(1);
-    let most = (PART as usize).next_multiple_of(unit);
-    let given = if let Rule::Mask(words) = job.rule { Some(words) } else { None };
-    let mut masks = job.mask.as_deref_mut().map(|mask| mask.chunks_mut(most / 32));
-    for (i, bytes) in job.bytes.chunks_mut(most * width).enumerate() {
-        let words = i * most / 32..(i * most + bytes.len() / width).div_ceil(32);
-        let mask = masks.as_mut().and_then(Iterator::next).map(Mutex::new);
-        parts.push(Part { job: index, bytes: Mutex::new(bytes), mask, given: given.map(|given| &given[words]) });
     }
 }

@@ -6,10 +6,10 @@ use fearless_simd::{Level, dispatch, prelude::*};
 use rayon::prelude::{ParallelIterator as _, ParallelSlice as _};
 
 use super::rank::Cut;
+use crate::Float;
 use crate::cpu::CpuEngine;
 use crate::kernels::lanes::{Lanes, Sixteen, ThirtyTwo};
 use crate::order::bits_at;
-use crate::{Float, Result};
 
 /// Elements of the sample: as many as make looking at it cheap beside the pass.
 const SAMPLES: std::ops::RangeInclusive<usize> = 1 << 12..=1 << 16;
@@ -30,10 +30,11 @@ struct Seen {
     between: Vec<u32>,
 }
 
-/// What is cut where the `k` lowest (or, `above`, highest) magnitudes of `bytes` are. Of formats of 16 and 32 bits.
-pub(super) fn cut(cpu: &CpuEngine, float: Float, bytes: &[u8], k: u64, above: bool) -> Result<Option<Option<Cut>>> {
+/// What is cut where the `k` lowest (or, `above`, highest) magnitudes of `bytes` are, of formats of 16 and 32 bits; the outer
+/// `None` where the sample does not lead there.
+pub(super) fn cut(cpu: &CpuEngine, float: Float, bytes: &[u8], k: u64, above: bool) -> Option<Option<Cut>> {
     let elements = bytes.len() / float.bytes();
-    let Some((low, high)) = bracket(float, bytes, k, above) else { return Ok(None) };
+    let (low, high) = bracket(float, bytes, k, above)?;
     let share = elements.div_ceil(cpu.threads()).max(1 << 18) * float.bytes();
     let most = elements / 8 / cpu.threads().max(1) + SAMPLES.start();
     let look = |part: &[u8]| {
@@ -43,8 +44,7 @@ pub(super) fn cut(cpu: &CpuEngine, float: Float, bytes: &[u8], k: u64, above: bo
         })
     };
     let seen: Vec<Option<Seen>> = cpu.pool().install(|| bytes.par_chunks(share).map(look).collect());
-    let Some(seen) = seen.into_iter().collect::<Option<Vec<Seen>>>() else { return Ok(None) };
-    Ok(settle(seen, elements as u64, k, above, low, high))
+    settle(seen.into_iter().collect::<Option<Vec<Seen>>>()?, elements as u64, k, above, low, high)
 }
 
 /// Two magnitudes between which the threshold should lie.
@@ -186,7 +186,7 @@ mod tests {
                 sorted.sort_unstable();
                 for k in [1, 2, 500, n / 3, n / 2, n * 2 / 3 + 1, n - 1, n] {
                     for above in [false, true] {
-                        let Some(found) = cut(&cpu, float, &bytes, k as u64, above).unwrap() else { continue };
+                        let Some(found) = cut(&cpu, float, &bytes, k as u64, above) else { continue };
                         settled += 1;
                         let k = k.min(sorted.len());
                         let key = sorted[if above { sorted.len() - k } else { k - 1 }];

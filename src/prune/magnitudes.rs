@@ -72,7 +72,7 @@ pub(super) fn cut_of_memory(
         })?
         .cut(k, above);
     }
-    if let Some(cut) = super::bracket::cut(cpu, float, bytes, k, above)? {
+    if let Some(cut) = super::bracket::cut(cpu, float, bytes, k, above) {
         return Ok(cut);
     }
     Ranking::new(bits, largest, |level, prefix| Ok(count(cpu, float, bytes, level, prefix)))?.cut(k, above)

@@ -69,7 +69,7 @@ pub fn run(model: &Checkpoint, engine: &Engine, task: &Task, to: &Destination, p
     let file = File { checkpoint: model, tensors: &tensors, progress };
     // Every tensor is read once, to be copied or cut; further passes are expected as they are known.
     progress.expect(if writer.is_some() { tensors.iter().map(|t| t.bytes()).sum() } else { 0 });
-    let found = Targets::new(model, engine, task, &file, memory_bytes)?;
+    let found = Targets::new(model, engine, task, &file)?;
     if writer.is_none() {
         progress.expect(found.targets.iter().map(|t| tensors[t.index].bytes()).sum());
     }

@@ -51,16 +51,10 @@ pub(super) struct Targets {
 }
 
 impl Targets {
-    pub(super) fn new(
-        model: &Checkpoint,
-        engine: &Engine,
-        task: &Task,
-        file: &File,
-        memory_bytes: u64,
-    ) -> Result<Self> {
+    pub(super) fn new(model: &Checkpoint, engine: &Engine, task: &Task, file: &File) -> Result<Self> {
         let mut found = match task {
             Task::Options(options) => Self::of_options(model, engine, options, file)?,
-            Task::Plan(plan) => Self::of_plan(model, plan, memory_bytes)?,
+            Task::Plan(plan) => Self::of_plan(model, plan)?,
             Task::Masks(masks) => Self::of_masks(model, masks)?,
         };
         found.left_out.sort_by(|a, b| a.name.cmp(&b.name));
@@ -171,7 +165,7 @@ impl Targets {
         pattern.unfit(tensor)
     }
 
-    fn of_plan(model: &Checkpoint, plan: &Plan, _memory_bytes: u64) -> Result<Self> {
+    fn of_plan(model: &Checkpoint, plan: &Plan) -> Result<Self> {
         plan.check(model)?;
         let wrong = |message: String| Error::Usage(format!("the plan: {message}"));
         let pattern: Pattern = plan.pattern.parse().map_err(|e: String| wrong(format!("pattern: {e}")))?;

@@ -14,6 +14,7 @@ use super::units::Part;
 use crate::{Float, Result};
 
 /// What is known about a target before its weights are in memory.
+#[derive(Clone, Copy)]
 pub(super) enum Known {
     /// Nothing is cut.
     Nothing,
@@ -29,17 +30,6 @@ pub(super) enum Known {
 pub(super) struct Global {
     pub(super) space: Float,
     pub(super) cut: Option<Cut>,
-}
-
-impl Known {
-    pub(super) fn again(&self) -> Self {
-        match self {
-            Self::Nothing => Self::Nothing,
-            Self::Threshold(key, budget) => Self::Threshold(*key, *budget),
-            Self::Score(key, budget) => Self::Score(*key, *budget),
-            Self::Open => Self::Open,
-        }
-    }
 }
 
 impl Run<'_> {
@@ -125,7 +115,7 @@ impl Run<'_> {
                     };
                     *streamed = Some((part.target, self.known_cut(cut)));
                 }
-                Ok(streamed.as_ref().map_or(Known::Nothing, |(_, k)| k.again()))
+                Ok(streamed.as_ref().map_or(Known::Nothing, |(_, known)| *known))
             }
             _ => Ok(Known::Open),
         }

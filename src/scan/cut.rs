@@ -14,6 +14,25 @@ pub(crate) struct Job<'a> {
     pub(crate) mask: Option<&'a mut [u32]>,
 }
 
+impl<'a> Job<'a> {
+    /// Parts of about `elements`, in order: whole units, and whole words of the mask, given or wanted.
+    pub(crate) fn split(&mut self, elements: usize) -> impl Iterator<Item = Job<'_>> {
+        let (float, first, rule) = (self.float, self.first, self.rule);
+        let (width, all) = (float.bytes(), self.bytes.len() / float.bytes());
+        // A unit that does not fit in 64 bits is no smaller than the tensor.
+        let unit = aligned_unit(rule.unit()).and_then(|unit| usize::try_from(unit).ok()).unwrap_or(all).max(1);
+        let most = elements.next_multiple_of(unit);
+        let mut masks = self.mask.as_deref_mut().map(|mask| mask.chunks_mut(most / 32));
+        self.bytes.chunks_mut(most * width).enumerate().map(move |(i, bytes)| {
+            let start = i * most;
+            let words = start / 32..(start + bytes.len() / width).div_ceil(32);
+            let rule = if let Rule::Mask(mask) = rule { Rule::Mask(&mask[words]) } else { rule };
+            let mask = masks.as_mut().and_then(Iterator::next);
+            Job { float, bytes, first: first + start as u64, rule, mask }
+        })
+    }
+}
+
 /// Which weights are cut. NaN never is.
 #[derive(Clone, Copy)]
 pub(crate) enum Rule<'a> {
