@@ -80,6 +80,7 @@ mod error;
 mod float;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+pub mod graph;
 mod kernels;
 mod order;
 mod progress;
