@@ -52,9 +52,7 @@ pub(super) fn by_content(start: &[u8]) -> Option<&'static str> {
     (!text.is_empty() && start.iter().take(64).all(readable)).then_some(TEXT)
 }
 
-const ONNX: &str = "ONNX files are not read yet by this version: convert the weights to safetensors, in Python: \
-    safetensors.numpy.save_file({i.name: onnx.numpy_helper.to_array(i) for i in \
-    onnx.load(\"in.onnx\").graph.initializer}, \"out.safetensors\")";
+const ONNX: &str = "an ONNX model: name it itself";
 const PYTORCH: &str = "a PyTorch (pickle) file, which can run code when it is loaded: convert it, in Python: \
     safetensors.torch.save_file(torch.load(\"in.pth\", map_location=\"cpu\", weights_only=True), \
     \"out.safetensors\")";

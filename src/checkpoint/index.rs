@@ -119,7 +119,7 @@ fn parse(path: &Path, json: &[u8]) -> Result<Index> {
 }
 
 /// Whether a shard's name is a plain relative path, on every operating system: no root, drive, `..` or backslash.
-fn stays_inside(shard: &str) -> bool {
+pub(super) fn stays_inside(shard: &str) -> bool {
     // Windows drops trailing dots and spaces, so `.. ` would climb as well; a colon starts a drive or a stream.
     shard.split('/').all(|part| !part.trim_end_matches(['.', ' ']).is_empty()) && !shard.contains(['\\', ':', '\0'])
 }

@@ -30,6 +30,7 @@ mod foreign;
 mod header;
 mod index;
 mod natural;
+mod onnx;
 mod positioned;
 mod selection;
 mod shard;
@@ -43,7 +44,7 @@ pub use write::{Live, Named, Planned, Writer, check_outputs, remove_temporaries}
 use crate::{Error, Result, escape};
 use shard::Shard;
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -58,6 +59,8 @@ pub struct Checkpoint {
     index: Option<PathBuf>,
     shards: Vec<Shard>,
     tensors: Vec<Tensor>,
+    /// What an ONNX file holds beside its tensors.
+    onnx: Option<onnx::Onnx>,
 }
 
 impl Checkpoint {
@@ -77,9 +80,14 @@ impl Checkpoint {
         let path = path.as_ref();
         let is_folder = fs::metadata(path).map_err(|e| Error::io(path, e))?.is_dir();
         let source = if is_folder { folder::choose(path)? } else { path.to_owned() };
-        if !source.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json")) {
+        let has = |wanted: &str| source.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted));
+        if has("onnx") {
+            let (onnx, shards, tensors) = onnx::open(&source)?;
+            return Ok(Self { path: path.to_owned(), index: None, shards, tensors, onnx: Some(onnx) });
+        }
+        if !has("json") {
             let (shard, tensors) = shard::open(&source, 0)?;
-            return Ok(Self { path: path.to_owned(), index: None, shards: vec![shard], tensors });
+            return Ok(Self { path: path.to_owned(), index: None, shards: vec![shard], tensors, onnx: None });
         }
         let index = index::read(&source)?;
         if is_folder {
@@ -104,7 +112,7 @@ impl Checkpoint {
         }
         tensor::sort(&mut tensors);
         index.check(source, &tensors)?;
-        Ok(Self { path: path.to_owned(), index: Some(source.to_owned()), shards, tensors })
+        Ok(Self { path: path.to_owned(), index: Some(source.to_owned()), shards, tensors, onnx: None })
     }
 
     /// The path the checkpoint was opened by, as given: a file, a folder or an index.
@@ -164,18 +172,24 @@ impl Checkpoint {
     /// [`Error::Tensor`] where `offset + buf.len()` is beyond [`Tensor::bytes`]; [`Error::Io`] where the file cannot be
     /// read or has become shorter. What `buf` holds is then unspecified.
     pub fn read_exact_at(&self, tensor: &Tensor, offset: u64, buf: &mut [u8]) -> Result<()> {
-        let Some(shard) = self.shards.get(tensor.file) else {
+        let Some((path, file)) = self.file_of(tensor) else {
             return Err(Error::tensor(&self.path, tensor.name(), "is not a tensor of this checkpoint"));
         };
         let end = offset.checked_add(buf.len() as u64).filter(|&end| end <= tensor.bytes);
         let (Some(_), Some(position)) = (end, tensor.start.checked_add(offset)) else {
             let message = format!("{} bytes from byte {offset} are beyond its {}", buf.len(), tensor.bytes);
-            return Err(Error::tensor(&shard.path, tensor.name(), message));
+            return Err(Error::tensor(path, tensor.name(), message));
         };
-        positioned::read_exact_at(&shard.file, buf, position).map_err(|error| {
+        positioned::read_exact_at(file, buf, position).map_err(|error| {
             let message = format!("tensor `{}`: {error}", escape(tensor.name()));
-            Error::io(&shard.path, io::Error::new(error.kind(), message))
+            Error::io(path, io::Error::new(error.kind(), message))
         })
+    }
+
+    /// The file that holds the data of `tensor`, and what to call it.
+    fn file_of(&self, tensor: &Tensor) -> Option<(&Path, &File)> {
+        let spilled = || Some((self.path.as_path(), self.onnx.as_ref()?.spilled()?));
+        self.shards.get(tensor.file).map(|shard| (shard.path.as_path(), &shard.file)).or_else(spilled)
     }
 }
 
