@@ -41,6 +41,7 @@ pub use selection::Selection;
 pub use tensor::Tensor;
 pub use write::{Live, Named, Planned, Writer, check_outputs, remove_temporaries};
 
+use crate::graph::Graph;
 use crate::{Error, Result, escape};
 use shard::Shard;
 use std::collections::BTreeMap;
@@ -162,6 +163,15 @@ impl Checkpoint {
             found.extend(shard.metadata()?.unwrap_or_default());
         }
         Ok(found)
+    }
+
+    /// The network that the tensors are the weights of: `None` for safetensors files, which hold none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Format`] where the file's operators are damaged, [`Error::Io`] where it cannot be read.
+    pub fn graph(&self) -> Result<Option<Graph>> {
+        self.onnx.as_ref().map(|onnx| onnx.graph(self)).transpose()
     }
 
     /// Fills `buf` with the bytes of `tensor`, which is one of [`tensors`](Self::tensors), from byte `offset` of its

@@ -5,6 +5,7 @@
 
 mod array;
 mod dtype;
+mod graph;
 mod schema;
 mod typed;
 mod wire;
@@ -209,6 +210,17 @@ fn constant(wire: &mut Wire, node: Field) -> Result<Option<Option<Array>>> {
         (true, Some(within), Some(output)) => Ok(Some(Some(Array::parse(wire, within, Some(&output))?))),
         (true, ..) => Ok(Some(None)),
     }
+}
+
+/// The name of the first value that an operator makes.
+fn output_of(wire: &mut Wire, node: &Field) -> Result<Option<String>> {
+    let mut at = node.body;
+    while let Some(field) = wire.field(&mut at, node.end)? {
+        if field.number == schema::node::OUTPUT {
+            return wire.text(&field, "the name of a value").map(Some);
+        }
+    }
+    Ok(None)
 }
 
 /// Files of external data, each opened once.

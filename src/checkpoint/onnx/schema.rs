@@ -16,6 +16,7 @@ pub(super) mod graph {
     pub(in crate::checkpoint::onnx) const INPUT: u32 = 11;
     pub(in crate::checkpoint::onnx) const OUTPUT: u32 = 12;
     pub(in crate::checkpoint::onnx) const VALUE_INFO: u32 = 13;
+    pub(in crate::checkpoint::onnx) const SPARSE: u32 = 15;
 }
 
 /// Numbers of fields.
@@ -153,6 +154,22 @@ pub(super) struct Dimension {
     pub(super) dim_value: Option<i64>,
     #[prost(string, optional, tag = "2")]
     pub(super) dim_param: Option<String>,
+}
+
+/// A sparse array, as far as it is named.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Sparse {
+    #[prost(message, optional, tag = "1")]
+    pub(super) values: Option<Named>,
+    #[prost(int64, repeated, tag = "3")]
+    pub(super) dims: Vec<i64>,
+}
+
+/// The name of an array.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Named {
+    #[prost(string, tag = "8")]
+    pub(super) name: String,
 }
 
 /// An array of integers that is written.
