@@ -152,17 +152,26 @@ impl Checkpoint {
         found.ok().and_then(|position| self.tensors.get(position))
     }
 
-    /// The `__metadata__` of the only file, or of all files together, text by text; read from the disk again.
+    /// The `__metadata__` of the only file, or of all files together, or the `metadata_props` of an ONNX file, text by text;
+    /// read from the disk again.
     ///
     /// # Errors
     ///
     /// [`Error::Io`] and [`Error::Format`] where a file has changed since it was opened.
     pub fn metadata(&self) -> Result<BTreeMap<String, String>> {
+        if let (Some(onnx), Some(shard)) = (&self.onnx, self.shards.first()) {
+            return onnx.metadata(shard);
+        }
         let mut found = BTreeMap::new();
         for shard in &self.shards {
             found.extend(shard.metadata()?.unwrap_or_default());
         }
         Ok(found)
+    }
+
+    /// Whether it is an ONNX file.
+    pub(crate) fn is_onnx(&self) -> bool {
+        self.onnx.is_some()
     }
 
     /// The network that the tensors are the weights of: `None` for safetensors files, which hold none.

@@ -5,12 +5,15 @@
 
 mod array;
 mod dtype;
+mod edits;
 mod graph;
+mod parts;
+mod rewrite;
 mod schema;
 mod typed;
 mod wire;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +22,9 @@ use prost::Message;
 use super::shard::{self, Shard};
 use super::{Tensor, foreign, index, tensor};
 use crate::{Error, Result, escape};
+pub(crate) use edits::Edits;
+pub(super) use parts::{Piece, length, pieces};
+
 use array::{Array, Payload};
 use typed::Spill;
 use wire::{Field, Wire};
@@ -163,6 +169,19 @@ impl Onnx {
             }
         }
         Ok(onnx)
+    }
+
+    /// The metadata of the model, whose file is `shard`.
+    pub(super) fn metadata(&self, shard: &Shard) -> Result<BTreeMap<String, String>> {
+        let mut wire = Wire::new(&shard.path, &shard.file, shard.bytes);
+        let of = |field: &&Field| field.number == schema::model::METADATA;
+        let entries = self.model.iter().filter(of).map(|field| message::<schema::Entry>(&mut wire, field, "metadata"));
+        entries.map(|entry| entry.map(|entry| (entry.key, entry.value))).collect()
+    }
+
+    /// The name of the array of this index.
+    pub(super) fn array_name(&self, array: usize) -> Box<str> {
+        self.arrays.get(array).map_or("", |array| &array.name).into()
     }
 
     /// The file of elements that had to be decoded.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use super::array::{Array, Payload};
+use super::array::Array;
 use super::wire::{Field, Kind, Wire};
 use crate::checkpoint::positioned;
 use crate::{Error, Result};
@@ -113,13 +113,5 @@ impl Writer<'_> {
         self.spill.bytes += self.out.len() as u64;
         self.out.clear();
         Ok(())
-    }
-}
-
-/// Whether `array` has elements that have to be decoded.
-pub(super) fn fields(array: &Array) -> Option<&[Field]> {
-    match &array.payload {
-        Payload::Typed(fields) if array.dtype.is_some() => Some(fields),
-        _ => None,
     }
 }

@@ -18,7 +18,7 @@ const VARINT_BYTES: u64 = 10;
 
 /// How a field's value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::checkpoint) enum Kind {
     Varint,
     Fixed64,
     /// Bytes, text, a message, or several numbers.
@@ -28,7 +28,7 @@ pub(super) enum Kind {
 
 /// A field of a message: offsets are those of the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Field {
+pub(in crate::checkpoint) struct Field {
     pub(super) number: u32,
     pub(super) kind: Kind,
     /// Where its key starts.

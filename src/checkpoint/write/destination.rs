@@ -57,8 +57,12 @@ impl Destination {
             if out.to_string_lossy().ends_with(std::path::is_separator) {
                 return refuse("ends in a separator as a folder's name does, and a file is written: name a file");
             }
-            if out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("onnx")) {
+            let named = |wanted| out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted));
+            if named("onnx") && !source.is_onnx() {
                 return refuse("what is written is safetensors, as the model is: name it .safetensors");
+            }
+            if named("safetensors") && source.is_onnx() {
+                return refuse("what is written is ONNX, as the model is: name it .onnx");
             }
         }
         let path = match fs::metadata(out) {

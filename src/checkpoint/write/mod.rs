@@ -3,6 +3,7 @@
 mod behind;
 mod carry;
 mod destination;
+mod onnx;
 mod outputs;
 mod places;
 mod temporaries;
@@ -12,6 +13,7 @@ pub use outputs::{Named, check_outputs};
 pub use places::Planned;
 pub use temporaries::{Live, remove_temporaries};
 
+use super::onnx::Edits;
 use super::{Checkpoint, Tensor, index, positioned, shortened};
 use crate::{Error, Result, escape};
 use behind::Behind;
@@ -41,6 +43,8 @@ pub struct Writer {
     behind: Behind,
     // Both before the destination, as an open file cannot be removed everywhere.
     files: Vec<Output>,
+    /// What is renamed before the destination: external data of an ONNX file.
+    beside: Option<Destination>,
     destination: Destination,
     places: Places,
     bytes: u64,
@@ -74,6 +78,9 @@ impl Writer {
     /// content, there already and not `force`, or in a folder that does not exist. [`Error::Io`] where the disk is full
     /// or something cannot be read or written.
     pub fn same(source: &Checkpoint, out: &Path, force: bool) -> Result<Self> {
+        if source.is_onnx() {
+            return Self::onnx(source, out, force, &Edits::default());
+        }
         let starts = source.shards.iter().map(|shard| (Start::Same, shard.bytes)).collect();
         Self::start(source, out, force, starts, Places::same(source), BTreeMap::new())
     }
@@ -132,7 +139,7 @@ impl Writer {
         let (head, places) = places::single(out, tensors, metadata)?;
         let (destination, file) = Destination::new(source, None, out, force)?;
         let bytes = head.file_bytes;
-        let mut writer = Self { files: Vec::new(), destination, places, bytes, behind: Behind::new() };
+        let mut writer = Self { files: Vec::new(), beside: None, destination, places, bytes, behind: Behind::new() };
         if let Some(file) = file {
             let start = transfer::reserve(&file, bytes).and_then(|()| positioned::write_all_at(&file, &head.bytes, 0));
             start.map_err(|error| Error::io(out, error))?;
@@ -152,7 +159,7 @@ impl Writer {
         let relative = relative_paths(source)?;
         let (destination, single) = Destination::new(source, source.folder(), out, force)?;
         let bytes = starts.iter().fold(0u64, |sum, (_, bytes)| sum.saturating_add(*bytes));
-        let mut writer = Self { files: Vec::new(), destination, places, bytes, behind: Behind::new() };
+        let mut writer = Self { files: Vec::new(), beside: None, destination, places, bytes, behind: Behind::new() };
         let mut single = single;
         for ((start, file_bytes), (shard, name)) in starts.into_iter().zip(source.shards.iter().zip(&relative)) {
             let path = if source.folder().is_some() { out.join(name) } else { out.to_owned() };
@@ -209,22 +216,25 @@ impl Writer {
     /// one of `source`, and [`Error::Io`] where it cannot be read.
     pub fn copy(&self, source: &Checkpoint, tensor: &Tensor) -> Result<()> {
         let name = tensor.name();
-        let Some(shard) = source.shards.get(tensor.file) else {
+        let Some((path, file)) = source.file_of(tensor) else {
             return Err(Error::tensor(source.path(), name, "is not a tensor of this checkpoint"));
         };
+        let place = self.places.get(name);
+        if let (Some(place), Some(output)) = (place.filter(|place| place.carried), self.files.first()) {
+            self.behind.wrote(&output.file, place.bytes);
+            return Ok(());
+        }
         let (output, position) = self.locate(name, 0, tensor.bytes)?;
-        if self.places.get(name).is_some_and(|place| place.bytes != tensor.bytes) {
+        if place.is_some_and(|place| place.bytes != tensor.bytes) {
             return Err(Error::tensor(&output.path, name, "has another size than what is copied to it"));
         }
-        transfer::copy(&shard.file, tensor.start, &output.file, position, tensor.bytes).map_err(
-            |failure| match failure {
-                Failure::Read(error) => {
-                    let message = format!("tensor `{}`: {error}", escape(name));
-                    Error::io(&shard.path, io::Error::new(error.kind(), message))
-                }
-                Failure::Write(error) => failed(output, name, &error),
-            },
-        )?;
+        transfer::copy(file, tensor.start, &output.file, position, tensor.bytes).map_err(|failure| match failure {
+            Failure::Read(error) => {
+                let message = format!("tensor `{}`: {error}", escape(name));
+                Error::io(path, io::Error::new(error.kind(), message))
+            }
+            Failure::Write(error) => failed(output, name, &error),
+        })?;
         self.behind.wrote(&output.file, tensor.bytes);
         Ok(())
     }
@@ -250,6 +260,8 @@ impl Writer {
         for output in self.files {
             output.file.sync_all().map_err(|error| Error::io(&output.path, error))?;
         }
+        // A model may only be there when its data are.
+        self.beside.map_or(Ok(()), Destination::rename)?;
         self.destination.rename()
     }
 
@@ -259,6 +271,9 @@ impl Writer {
         let Some((output, place)) = found else {
             return Err(Error::tensor(self.destination.shown(), tensor, "is not a tensor of the output"));
         };
+        if place.carried {
+            return Err(Error::tensor(&output.path, tensor, "is stored in a way that cannot be overwritten"));
+        }
         if offset.checked_add(bytes).is_none_or(|end| end > place.bytes) {
             let message = format!("{bytes} bytes from byte {offset} are beyond its {}", place.bytes);
             return Err(Error::tensor(&output.path, tensor, message));

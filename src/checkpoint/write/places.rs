@@ -24,6 +24,8 @@ pub(super) struct Place {
     /// From the beginning of that file.
     pub(super) start: u64,
     pub(super) bytes: u64,
+    /// Whether they are written with what is around them, so that nothing is to be written here.
+    pub(super) carried: bool,
 }
 
 /// The place of every tensor, by name.
@@ -33,8 +35,15 @@ pub(super) struct Places(Vec<(Box<str>, Place)>);
 impl Places {
     /// Those of the source itself.
     pub(super) fn same(source: &Checkpoint) -> Self {
-        let place = |t: &crate::Tensor| (t.name.clone(), Place { file: t.file, start: t.start, bytes: t.bytes });
+        let place = |t: &crate::Tensor| {
+            (t.name.clone(), Place { file: t.file, start: t.start, bytes: t.bytes, carried: false })
+        };
         Self(source.tensors().iter().map(place).collect()).sorted()
+    }
+
+    /// These.
+    pub(super) fn of(places: Vec<(Box<str>, Place)>) -> Self {
+        Self(places).sorted()
     }
 
     fn sorted(mut self) -> Self {
@@ -115,7 +124,7 @@ fn head(
         end = end.checked_add(bytes).ok_or_else(|| fail("the file would be larger than 64 bits can say".to_owned()))?;
         let (name_json, dtype, shape) = (text(path, name)?, text(path, dtype)?, text(path, shape)?);
         json += &format!("{name_json}:{{\"dtype\":{dtype},\"shape\":{shape},\"data_offsets\":[{start},{end}]}},");
-        places.push((name.as_str().into(), Place { file, start, bytes }));
+        places.push((name.as_str().into(), Place { file, start, bytes, carried: false }));
     }
     if json.ends_with(',') {
         json.pop();
