@@ -101,9 +101,25 @@ impl Writer {
         out: &Path,
         force: bool,
         files: Vec<Vec<Planned>>,
-        mut replaced: BTreeMap<String, Vec<u8>>,
+        replaced: BTreeMap<String, Vec<u8>>,
     ) -> Result<Self> {
-        let (heads, places) = places::plan(source, &files)?;
+        Self::resized(source, out, force, files, replaced, &BTreeMap::new())
+    }
+
+    /// As [`planned`](Self::planned), with texts that are added to the metadata of the first file, or take the place of what
+    /// has the same key.
+    pub(crate) fn resized(
+        source: &Checkpoint,
+        out: &Path,
+        force: bool,
+        files: Vec<Vec<Planned>>,
+        mut replaced: BTreeMap<String, Vec<u8>>,
+        metadata: &BTreeMap<String, String>,
+    ) -> Result<Self> {
+        if source.is_onnx() {
+            return Err(Error::format(source.path(), "is an ONNX file, whose tensors belong to its graph"));
+        }
+        let (heads, places) = places::plan(source, &files, metadata)?;
         // The shapes are in the headers now.
         drop(files);
         let relative = relative_paths(source)?;

@@ -73,15 +73,23 @@ pub(super) struct Head {
     pub(super) file_bytes: u64,
 }
 
-/// Headers and places for `files`, the tensors of each file in the order of their data.
-pub(super) fn plan(source: &Checkpoint, files: &[Vec<Planned>]) -> Result<(Vec<Head>, Places)> {
+/// Headers and places for `files`, the tensors of each file in the order of their data; `added` goes to the metadata of the
+/// first.
+pub(super) fn plan(
+    source: &Checkpoint,
+    files: &[Vec<Planned>],
+    added: &BTreeMap<String, String>,
+) -> Result<(Vec<Head>, Places)> {
     if files.len() != source.shards.len() {
         let message = format!("{} files are planned for the {} of the model", files.len(), source.shards.len());
         return Err(Error::format(source.path(), message));
     }
     let (mut heads, mut places) = (Vec::with_capacity(files.len()), Vec::new());
     for (file, (tensors, shard)) in files.iter().zip(&source.shards).enumerate() {
-        let metadata = shard.metadata()?;
+        let mut metadata = shard.metadata()?;
+        if file == 0 && !added.is_empty() {
+            metadata.get_or_insert_default().extend(added.clone());
+        }
         heads.push(head(&shard.path, file, metadata.as_ref(), tensors, &mut places)?);
     }
     let places = Places(places).sorted();
