@@ -21,11 +21,11 @@ pub struct Entry {
     pub zeros: u64,
     /// zeros / count; `None` without weights.
     pub sparsity: Option<f64>,
-    /// Which of [`COMMON`](super::COMMON) and the pattern asked for it satisfies; none whose M does not divide axis 1.
+    /// Which of [`COMMON`](super::COMMON) and the pattern asked for it satisfies; none whose M does not divide its input axis.
     pub patterns: Vec<NofM>,
-    /// Output channels (axis 0) that are zero throughout; `None` under two axes.
+    /// Output channels (axis 0) that are zero throughout; `None` under two axes, and where a graph has them elsewhere.
     pub empty_outputs: Option<u64>,
-    /// Input channels (axis 1) that are zero throughout; `None` under two axes.
+    /// Input channels ([`Tensor::input_axis`](crate::Tensor::input_axis)) that are zero throughout; `None` under two axes.
     pub empty_inputs: Option<u64>,
     /// What it weighs, in bytes.
     #[serde(flatten)]

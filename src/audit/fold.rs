@@ -11,7 +11,7 @@ use crate::{Float, Tensor};
 pub(super) struct Fold {
     /// `None` where it has no elements.
     pub(super) grid: Option<Grid>,
-    /// The M of every pattern that can run along its axis 1.
+    /// The M of every pattern that can run along its input axis.
     pub(super) sizes: Vec<u8>,
     /// For each of them, the most weights of a group that are not zero.
     pub(super) most: Vec<u8>,
@@ -29,13 +29,15 @@ pub(super) struct Fold {
 impl Fold {
     /// For `tensor`, of format `float`, in tiles of about `piece_bytes`.
     pub(super) fn new(tensor: &Tensor, float: Float, asked: Option<NofM>, piece_bytes: u64) -> Self {
-        let divides = |m: &u8| tensor.shape().get(1).is_some_and(|cols| cols.is_multiple_of(u64::from(*m)));
+        let inputs = tensor.shape().get(tensor.input_axis()).filter(|_| tensor.shape().len() > 1);
+        let divides = |m: &u8| inputs.is_some_and(|cols| cols.is_multiple_of(u64::from(*m)));
         let mut sizes: Vec<u8> = patterns(asked).map(NofM::of).filter(divides).collect();
         sizes.sort_unstable();
         sizes.dedup();
         // At most 16 · 31.
         let unit = sizes.iter().fold(1, |unit, m| least_common_multiple(unit, u64::from(*m)));
-        let grid = (tensor.elements() > 0).then(|| Grid::new(tensor.shape(), float, unit, piece_bytes));
+        let grid =
+            (tensor.elements() > 0).then(|| Grid::new(tensor.shape(), tensor.input_axis(), float, unit, piece_bytes));
         let most = vec![0; sizes.len()];
         Self {
             grid,
@@ -98,7 +100,8 @@ impl Fold {
             zeros: self.zeros,
             sparsity: share(self.zeros, count),
             patterns: patterns(asked.as_ref().map(|(pattern, _)| *pattern)).filter(holds).collect(),
-            empty_outputs: has_channels.then_some(empty_rows),
+            // Elsewhere than along axis 0 they are not counted.
+            empty_outputs: (has_channels && tensor.input_axis() == 1).then_some(empty_rows),
             empty_inputs: has_channels.then_some(empty_cols),
             bytes,
             judgement: asked.map(|(pattern, left_out)| Judgement {

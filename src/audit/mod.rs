@@ -90,7 +90,7 @@ const BATCH_TILES: usize = 512;
 /// Audits the floating tensors of `checkpoint` that `options` select, each read once, and gives one entry for each to
 /// `sink`, in natural order of their names. NaN counts as not zero.
 ///
-/// With a pattern, a tensor is judged where `secateur prune` would prune it and M divides its axis 1.
+/// With a pattern, a tensor is judged where `secateur prune` would prune it and M divides its input axis.
 ///
 /// # Errors
 /// A file that cannot be read, threads that the operating system does not give, or whatever `sink` returns. That a tensor

@@ -1,11 +1,12 @@
-//! A tensor as tiles that are read and counted at once: whole groups of neighbours along axis 1, whatever the shape.
+//! A tensor as tiles that are read and counted at once: whole groups of neighbours along the input axis, whatever the shape.
 
 use crate::{Checkpoint, Float, Progress, Result, Tensor};
 
 /// Input channels whose bits are held at once, 8 MiB of them; more are visited panel after panel.
 const PANEL_COLS: u64 = 1 << 26;
 
-/// A tensor of `rows` (axis 0) × `cols` (axis 1) × `inner` (all further axes) elements; under two axes 1 × 1 × its elements.
+/// A tensor of `rows` (axis 0) × `cols` (axis 1) × `inner` (all further axes) elements, of 1 × axis 0 × the rest where inputs
+/// lie along axis 0; under two axes 1 × 1 × its elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Grid {
     pub(super) rows: u64,
@@ -29,8 +30,9 @@ pub(super) struct Tile {
 
 impl Grid {
     /// The grid of a tensor that has elements; tiles take at most about `piece_bytes`.
-    pub(super) fn new(shape: &[u64], float: Float, unit: u64, piece_bytes: u64) -> Self {
+    pub(super) fn new(shape: &[u64], input_axis: usize, float: Float, unit: u64, piece_bytes: u64) -> Self {
         let (rows, cols, inner) = match shape {
+            [inputs, rest @ ..] if input_axis == 0 && !rest.is_empty() => (1, *inputs, rest.iter().product()),
             [rows, cols, rest @ ..] => (*rows, *cols, rest.iter().product()),
             _ => (1, 1, shape.iter().product()),
         };
@@ -115,7 +117,7 @@ mod tests {
         ] {
             let unit = shape.get(1).map_or(1, |cols| [8, 4, 2, 1].into_iter().find(|m| cols % m == 0).unwrap_or(1));
             for piece in [1, 2, 7, 16, 33, 1000] {
-                let grid = Grid::new(shape, Float::E4M3, unit, piece);
+                let grid = Grid::new(shape, 1, Float::E4M3, unit, piece);
                 let mut seen = vec![0; shape.iter().product::<u64>() as usize];
                 for tile in grid.tiles() {
                     assert_eq!((tile.col % unit, tile.cols % unit), (0, 0));
@@ -136,7 +138,7 @@ mod tests {
 
     #[test]
     fn panels_are_visited_one_after_the_other() {
-        let grid = Grid::new(&[2, 3 * PANEL_COLS], Float::E4M3, 1, 1 << 24);
+        let grid = Grid::new(&[2, 3 * PANEL_COLS], 1, Float::E4M3, 1, 1 << 24);
         let panels: Vec<u64> = grid.tiles().map(|tile| tile.col / grid.panel_cols()).collect();
         assert!(panels.is_sorted() && panels.last() == Some(&2));
     }

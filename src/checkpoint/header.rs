@@ -54,7 +54,16 @@ pub(super) fn parse(path: &Path, json: &[u8], file: usize, data_start: u64, data
         }
         end = last;
         let start = data_start.checked_add(first).ok_or_else(|| fail(format!("its offset overflows; {DAMAGED}")))?;
-        tensors.push(Tensor { name: name.into(), dtype, shape: entry.shape.into(), elements, file, start, bytes });
+        tensors.push(Tensor {
+            name: name.into(),
+            dtype,
+            shape: entry.shape.into(),
+            elements,
+            file,
+            start,
+            bytes,
+            input_axis: 1,
+        });
     }
 
     if end > data_bytes {

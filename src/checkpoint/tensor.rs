@@ -17,6 +17,8 @@ pub struct Tensor {
     /// Where the data starts, in bytes from the beginning of that file.
     pub(super) start: u64,
     pub(super) bytes: u64,
+    /// See [`Tensor::input_axis`].
+    pub(super) input_axis: usize,
 }
 
 impl Tensor {
@@ -38,6 +40,12 @@ impl Tensor {
     /// How many elements there are: the product of the shape, 1 for a scalar.
     pub fn elements(&self) -> u64 {
         self.elements
+    }
+
+    /// The axis along which the input channels of a weight lie: 1, as in PyTorch; or where the operator of an ONNX file that
+    /// takes it has them, 0 for MatMul, for Gemm without `transB` and for ConvTranspose.
+    pub fn input_axis(&self) -> usize {
+        self.input_axis
     }
 
     /// The size of the data in bytes.

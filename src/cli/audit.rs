@@ -22,10 +22,10 @@ Examples:
   secateur audit ./Llama-3.1-8B-2of4 --pattern 2:4 --format json
 
 With --pattern, the exit status is 1 where a tensor that `secateur prune` would prune does not satisfy it; one whose \
-axis 1 is no multiple of M is left out. Patterns run along the input axis (axis 1). NaN is not zero. Counting is done \
+input axis is no multiple of M is left out. Patterns run along the input axis: axis 1, in ONNX where the operator has it. NaN is not zero. Counting is done \
 on the CPU, whatever --engine says.")]
 pub(crate) struct Audit {
-    /// Fail where an eligible tensor has more than N of every M weights along axis 1 that are not zero
+    /// Fail where an eligible tensor has more than N of every M weights along the input axis that are not zero
     #[arg(long, value_name = "N:M")]
     pattern: Option<NofM>,
     /// How to write it

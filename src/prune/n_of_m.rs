@@ -1,4 +1,4 @@
-//! N of every M weights along axis 1.
+//! N of every M weights along the input axis.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::Tensor;
 
-/// N:M: at most `kept` of every `of` consecutive weights along the input axis (axis 1) are not zero.
+/// N:M: at most `kept` of every `of` consecutive weights along the input axis ([`Tensor::input_axis`]) are not zero.
 ///
 /// ```
 /// use secateur::prune::NofM;
@@ -44,10 +44,11 @@ impl NofM {
 
     /// Why a tensor has no groups of M, if so.
     pub(crate) fn unfit(self, tensor: &Tensor) -> Option<String> {
-        match (tensor.shape(), self.of) {
-            ([_, inputs, ..], m) if inputs.is_multiple_of(u64::from(m)) => None,
-            ([_, inputs, ..], m) => Some(format!("its input axis (axis 1) has {inputs} elements, no multiple of {m}")),
-            _ => Some("it has no input axis (axis 1)".to_owned()),
+        let (axis, m) = (tensor.input_axis(), self.of);
+        match tensor.shape().get(axis).filter(|_| tensor.shape().len() > 1) {
+            Some(inputs) if inputs.is_multiple_of(u64::from(m)) => None,
+            Some(inputs) => Some(format!("its input axis (axis {axis}) has {inputs} elements, no multiple of {m}")),
+            None => Some(format!("it has no input axis (axis {axis})")),
         }
     }
 

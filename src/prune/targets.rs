@@ -228,7 +228,11 @@ impl Targets {
 }
 
 fn n_of_m(tensor: &Tensor, pattern: NofM) -> What {
-    What::NofM { n: pattern.kept().into(), m: pattern.of().into(), stride: tensor.shape().iter().skip(2).product() }
+    What::NofM {
+        n: pattern.kept().into(),
+        m: pattern.of().into(),
+        stride: tensor.shape().iter().skip(tensor.input_axis() + 1).product(),
+    }
 }
 
 /// Elements of an output row.

@@ -144,7 +144,8 @@ fn notes(entries: &[Entry], summary: &Summary, look: Look) -> Vec<String> {
     let total = &summary.total;
     let mut notes = vec![
         footer::covered_by(total.tensors, total.count, summary.bytes, summary.seconds),
-        "N:M: the strictest patterns along axis 1; empty: output/input channels of nothing but zeros".to_owned(),
+        "N:M: the strictest patterns along the input axis; empty: output/input channels of nothing but zeros"
+            .to_owned(),
         "dense, as a bitmask with the weights kept, and dense without empty channels".to_owned(),
     ];
     if let Some(verdict) = &summary.verdict {

@@ -13,7 +13,7 @@ mod schema;
 mod typed;
 mod wire;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -49,6 +49,8 @@ pub(crate) struct Onnx {
     items: Vec<Field>,
     /// Where each array is, in the order of the file.
     arrays: Vec<Array>,
+    /// Names of weights whose input channels lie along axis 0.
+    inputs_first: HashSet<String>,
     /// Numbers of `items` that are `Constant` nodes.
     constants: Vec<usize>,
     ir_version: u64,
@@ -88,7 +90,9 @@ pub(super) fn open(path: &Path) -> Result<(Onnx, Vec<Shard>, Vec<Tensor>)> {
             }
         };
         let (name, shape) = (array.name.as_str().into(), array.shape.as_slice().into());
-        tensors.push(Tensor { name, dtype, shape, elements: array.elements, file, start, bytes: array.bytes });
+        let input_axis = if onnx.inputs_first.contains(&array.name) { 0 } else { 1 };
+        let (elements, bytes) = (array.elements, array.bytes);
+        tensors.push(Tensor { name, dtype, shape, elements, file, start, bytes, input_axis });
     }
     let mut shards = vec![Shard {
         path: path.to_owned(),
@@ -137,6 +141,7 @@ impl Onnx {
             graph,
             items: Vec::new(),
             arrays: Vec::new(),
+            inputs_first: HashSet::new(),
             constants: Vec::new(),
             ir_version,
             opset,
@@ -160,6 +165,7 @@ impl Onnx {
                         structure_bytes += ARRAY_BYTES;
                     } else {
                         structure_bytes += field.length() + ITEM_BYTES;
+                        onnx.inputs_first.extend(inputs_first(wire, &field)?);
                     }
                 }
                 _ => structure_bytes += field.length() + ITEM_BYTES,
@@ -229,6 +235,22 @@ fn constant(wire: &mut Wire, node: Field) -> Result<Option<Option<Array>>> {
         (true, Some(within), Some(output)) => Ok(Some(Some(Array::parse(wire, within, Some(&output))?))),
         (true, ..) => Ok(Some(None)),
     }
+}
+
+/// The weight of `node` whose input channels lie along axis 0, if it is an operator that has one.
+fn inputs_first(wire: &mut Wire, node: &Field) -> Result<Option<String>> {
+    let mut at = node.body;
+    while let Some(field) = wire.field(&mut at, node.end)? {
+        if field.number == schema::node::OP {
+            let op = wire.text(&field, "the type of an operator")?;
+            if !matches!(op.as_str(), "MatMul" | "Gemm" | "ConvTranspose") {
+                return Ok(None);
+            }
+        }
+    }
+    let node: schema::Node = message(wire, node, "an operator")?;
+    let transposed = node.attribute.iter().any(|attribute| attribute.name == "transB" && attribute.i != 0);
+    Ok(node.input.into_iter().nth(1).filter(|_| !transposed))
 }
 
 /// The name of the first value that an operator makes.
