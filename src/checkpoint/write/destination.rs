@@ -57,13 +57,6 @@ impl Destination {
             if out.to_string_lossy().ends_with(std::path::is_separator) {
                 return refuse("ends in a separator as a folder's name does, and a file is written: name a file");
             }
-            let named = |wanted| out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted));
-            if named("onnx") && !source.is_onnx() {
-                return refuse("what is written is safetensors, as the model is: name it .safetensors");
-            }
-            if named("safetensors") && source.is_onnx() {
-                return refuse("what is written is ONNX, as the model is: name it .onnx");
-            }
         }
         let path = match fs::metadata(out) {
             Ok(present) => {
@@ -135,6 +128,22 @@ impl Destination {
         sync_folder(parent(&self.path));
         Ok(())
     }
+}
+
+/// An error where `out` is called something else than what is written to it.
+pub(super) fn check_extension(out: &Path, is_onnx: bool) -> Result<()> {
+    let named = |wanted| out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case(wanted));
+    let refuse = |message: &str| Err(Error::Usage(format!("{}: {message}", shown(out))));
+    if out.is_dir() {
+        return Ok(());
+    }
+    if named("onnx") && !is_onnx {
+        return refuse("what is written is safetensors: name it .safetensors");
+    }
+    if named("safetensors") && is_onnx {
+        return refuse("what is written is ONNX, as the model is: name it .onnx");
+    }
+    Ok(())
 }
 
 /// Renames without replacing what may have appeared meanwhile.

@@ -17,7 +17,7 @@ use super::onnx::Edits;
 use super::{Checkpoint, Tensor, index, positioned, shortened};
 use crate::{Error, Result, escape};
 use behind::Behind;
-use destination::{Destination, shown};
+use destination::{Destination, check_extension, shown};
 use places::Places;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -152,6 +152,7 @@ impl Writer {
         tensors: &[Planned],
         metadata: &BTreeMap<String, String>,
     ) -> Result<Self> {
+        check_extension(out, false)?;
         let (head, places) = places::single(out, tensors, metadata)?;
         let (destination, file) = Destination::new(source, None, out, force)?;
         let bytes = head.file_bytes;
@@ -173,6 +174,9 @@ impl Writer {
         replaced: BTreeMap<String, Vec<u8>>,
     ) -> Result<Self> {
         let relative = relative_paths(source)?;
+        if source.folder().is_none() {
+            check_extension(out, false)?;
+        }
         let (destination, single) = Destination::new(source, source.folder(), out, force)?;
         let bytes = starts.iter().fold(0u64, |sum, (_, bytes)| sum.saturating_add(*bytes));
         let mut writer = Self { files: Vec::new(), beside: None, destination, places, bytes, behind: Behind::new() };

@@ -1,7 +1,7 @@
 //! Writing an ONNX file, and the file of its external data where the source has one.
 
 use super::behind::Behind;
-use super::destination::Destination;
+use super::destination::{Destination, check_extension};
 use super::places::{Place, Places};
 use super::transfer::{self, Failure};
 use super::{Output, Writer};
@@ -25,6 +25,7 @@ impl Writer {
         let (Some(onnx), Some(shard)) = (&source.onnx, source.shards.first()) else {
             return Err(Error::format(source.path(), "is no ONNX file"));
         };
+        check_extension(out, true)?;
         let data = data_path(out);
         let data_name = data.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let new = onnx.rewritten(source, edits, data_name)?;
