@@ -181,7 +181,7 @@ fn network(seed: u64, blocks: &[u8], head: u8) -> Net {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 96, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn deleting_is_setting_to_zero(

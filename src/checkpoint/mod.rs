@@ -30,7 +30,7 @@ mod foreign;
 mod header;
 mod index;
 mod natural;
-mod onnx;
+pub(crate) mod onnx;
 mod positioned;
 mod selection;
 mod shard;

@@ -13,7 +13,7 @@ use super::parse;
 /// Which model, which of its tensors, and what computes within which bounds.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
-    /// A .safetensors file, a folder holding one or an index with its shards, or the index itself
+    /// A .safetensors file, a folder holding one or an index with its shards, the index itself, or an .onnx file
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
     /// Only tensors whose whole name matches; `*` crosses `.` and `/` (repeatable)
@@ -53,6 +53,11 @@ impl Common {
     /// Whether tensors are chosen by name, which makes any rank eligible.
     pub(crate) fn named(&self) -> bool {
         !self.only.is_empty()
+    }
+
+    /// Whether any tensor is chosen or left out by name.
+    pub(crate) fn chooses(&self) -> bool {
+        !self.only.is_empty() || !self.skip.is_empty()
     }
 
     /// An error where tensors were asked for and `checkpoint` has none of them.

@@ -5,6 +5,7 @@ mod cut;
 #[cfg(test)]
 mod cut_tests;
 mod device;
+mod gather;
 mod groups;
 mod kernel;
 mod scan;

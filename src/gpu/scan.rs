@@ -11,8 +11,8 @@ use crate::cpu::Scratch;
 use crate::kernels::select::View;
 use crate::kernels::{bin_counts, bit_histogram, byte_histogram};
 use crate::scan::{
-    Buffer, Compute, Counts, CutCounts, DIGIT_VALUES, GroupAnswer, GroupRequest, Job, MomentSink, Piece, Request,
-    Source,
+    Buffer, Compute, Counts, CutCounts, DIGIT_VALUES, Gather, GroupAnswer, GroupRequest, Job, MomentSink, Piece,
+    Request, Source,
 };
 use crate::stats::Moments;
 use crate::{Float, Result};
@@ -72,6 +72,10 @@ impl Compute for GpuEngine {
 
     fn groups(&self, source: &dyn Source, pieces: &[Piece], request: &GroupRequest) -> Result<GroupAnswer> {
         self.ask_groups(source, pieces, request)
+    }
+
+    fn gather(&self, jobs: &mut [Gather], memory_bytes: u64) -> Result<()> {
+        self.gather_jobs(jobs, memory_bytes)
     }
 
     fn cut(&self, jobs: &mut [Job], budgets: &mut [u64], memory_bytes: u64) -> Result<Vec<CutCounts>> {

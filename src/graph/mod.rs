@@ -1,8 +1,17 @@
 //! A network as a graph of operators, and which of its channels must be cut together.
 
+mod atoms;
+mod check;
+mod classes;
 mod dependencies;
 mod ir;
+mod layers;
+mod operators;
+mod site;
+mod state;
 pub mod topology;
+mod value;
+mod values;
 
 pub use dependencies::{Class, Dependencies, Edit, Layer, Macs, Member, Role, Width};
 pub use ir::{Attribute, Constant, Dim, Graph, Node, Value};

@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 use std::mem::{offset_of, size_of};
 
 use super::{
-    apply_mask, bin_counts, bit_histogram, byte_histogram, mask_counts, moments, nm_mask, select, strided_moments,
-    threshold_mask, tie_counts, tie_scan,
+    apply_mask, bin_counts, bit_histogram, byte_histogram, gather, mask_counts, moments, nm_mask, select,
+    strided_moments, threshold_mask, tie_counts, tie_scan,
 };
 
-const ALL: [(&str, &str); 12] = [
+const ALL: [(&str, &str); 13] = [
     ("apply_mask", apply_mask::SOURCE),
     ("bin_counts", bin_counts::SOURCE),
     ("bit_histogram", bit_histogram::SOURCE),
     ("byte_histogram", byte_histogram::SOURCE),
+    ("gather", gather::SOURCE),
     ("mask_counts", mask_counts::SOURCE),
     ("moments", moments::SOURCE),
     ("nm_mask", nm_mask::SOURCE),
@@ -89,6 +90,8 @@ fn structs_are_laid_out_alike() {
         "Groups",
         nm_mask::Groups { start, first, count, stride, mask, m, cut, largest, above }
     );
+    assert_same_layout!(gather::SOURCE, "Tile", gather::Tile { job, first, words });
+    assert_same_layout!(gather::SOURCE, "Job", gather::Job { from, to, elements, axis, inner, kept, count });
     let (members, size) = layout(moments::SOURCE, "Partial");
     assert_eq!(size, size_of::<moments::Partial>());
     assert_eq!(members, layout(strided_moments::SOURCE, "Partial").0);

@@ -16,7 +16,10 @@ impl Options {
             return wrong("the rate (--sparsity) is at least 0 and less than 1");
         }
         match self.pattern {
-            Pattern::Channel => return wrong("--pattern channel is for ONNX models, which are not pruned yet"),
+            Pattern::Channel => return wrong("channels are not cut weight by weight: prune::channels deletes them"),
+            Pattern::NofM(_) if self.rates.is_some() => {
+                return wrong("N:M says by itself how much is cut: leave --rates out");
+            }
             Pattern::NofM(_) if self.sparsity != 0.0 => {
                 return wrong("N:M says by itself how much is cut: leave --sparsity out");
             }
@@ -24,6 +27,9 @@ impl Options {
                 return wrong("N:M says by itself how much is cut of each tensor: leave --allocation out");
             }
             _ => {}
+        }
+        if self.rates.is_some() && (self.sparsity != 0.0 || self.allocation != Allocation::Uniform) {
+            return wrong("--rates says how much of each tensor is cut: leave --sparsity and --allocation out");
         }
         let smallest = matches!(self.allocation, Allocation::Lamp | Allocation::Moments);
         if smallest && self.keep == Keep::Smallest {
@@ -34,7 +40,7 @@ impl Options {
         }
         let Criterion::Scored(score) = &self.criterion else { return Ok(()) };
         let fits = match score.within() {
-            Within::Row => self.allocation == Allocation::Uniform,
+            Within::Row => self.allocation == Allocation::Uniform && self.rates.is_none(),
             Within::Tensor => !smallest,
         };
         if self.pattern == Pattern::Element && !fits {

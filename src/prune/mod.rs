@@ -25,6 +25,7 @@
 
 pub mod allocation;
 mod bracket;
+mod channel;
 mod checks;
 mod criterion;
 mod eligibility;
@@ -36,6 +37,7 @@ mod pattern;
 mod plan;
 mod random;
 mod rank;
+mod rates;
 mod run;
 mod schedule;
 mod scored;
@@ -46,6 +48,7 @@ mod units;
 mod wanda;
 
 pub use allocation::Allocation;
+pub use channel::{Amount, ChannelOptions, ChannelTask, Cost, GroupCriterion, LayerCost, PlannedClass, channels};
 pub use criterion::{Criterion, Keep, Score, Within};
 pub use eligibility::left_out;
 pub use magnitudes::kth_magnitude;
@@ -54,9 +57,10 @@ pub use n_of_m::NofM;
 pub use pattern::Pattern;
 pub use plan::{LeftOut, Plan, PlannedTensor};
 pub use random::Random;
+pub use rates::Rates;
 pub use run::{Destination, Outcome, run};
 pub use schedule::Schedule;
-pub use summary::{Pruned, Summary, Total};
+pub use summary::{Channels, ClassWidth, Pruned, Summary, Total};
 pub use wanda::Wanda;
 
 use crate::Selection;
@@ -66,6 +70,8 @@ use crate::Selection;
 pub struct Options {
     /// The share of the eligible weights to cut, from 0 up to but not including 1. N:M says it by itself.
     pub sparsity: f64,
+    /// Instead of `sparsity`, a share for each tensor; those without one are left out.
+    pub rates: Option<Rates>,
     /// What is cut at once.
     pub pattern: Pattern,
     /// How weights are scored.
@@ -86,6 +92,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             sparsity: 0.0,
+            rates: None,
             pattern: Pattern::Element,
             criterion: Criterion::Magnitude,
             keep: Keep::Largest,

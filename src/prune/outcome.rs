@@ -28,6 +28,9 @@ pub(super) fn plan(model: &Checkpoint, found: &Targets, targets: &[Target]) -> P
         criterion: found.criterion.to_string(),
         keep: found.keep.to_string(),
         allocation: found.allocation.map(|a| a.to_string()),
+        coupled: None,
+        transform: None,
+        classes: Vec::new(),
         tensors: targets.iter().map(planned).collect(),
         left_out: found.left_out.clone(),
     }
@@ -55,8 +58,8 @@ pub(super) fn summary(
             shape: tensor.shape().to_vec(),
             count: tensor.elements(),
             cut: target.counts.cut,
-            zeros_before: target.counts.zeros_before,
-            zeros_after: target.counts.zeros_after,
+            zeros_before: Some(target.counts.zeros_before),
+            zeros_after: Some(target.counts.zeros_after),
             threshold: target.counts.largest.filter(|_| !n_of_m).map(|bits| target.float.value(bits)),
             new_shape: tensor.shape().to_vec(),
         }
@@ -66,5 +69,5 @@ pub(super) fn summary(
     let sparsity = if count == 0 { 0.0 } else { cut as f64 / count as f64 };
     let total = Total { count, cut, sparsity, bytes_before: bytes(model), bytes_after };
     let left_out: Vec<LeftOut> = found.left_out.clone();
-    Summary { tensors, total, left_out, engine: engine.info(&dtypes), seconds: 0.0 }
+    Summary { tensors, total, channels: None, left_out, engine: engine.info(&dtypes), seconds: 0.0 }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::Criterion;
+use super::{Criterion, PlannedClass};
 use crate::{Checkpoint, Dtype, Error, Result, Selection};
 
 /// The largest file that is read as a plan.
@@ -28,7 +28,7 @@ const MAX_BYTES: u64 = 1 << 30;
 pub struct Plan {
     /// The version that made it.
     pub secateur: String,
-    /// What is cut: `element` or `N:M`.
+    /// What is cut: `element`, `N:M` or `channel`.
     pub pattern: String,
     /// How weights are scored, as [`Criterion`] spells it.
     pub criterion: String,
@@ -37,8 +37,17 @@ pub struct Plan {
     /// How the rate was shared among the tensors, for the reader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allocation: Option<String>,
+    /// Of channels: whether they were scored by all that goes with them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coupled: Option<bool>,
+    /// Of channels: what was done to the weights before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transform: Option<String>,
     /// The tensors that are cut, bytewise by name.
     pub tensors: Vec<PlannedTensor>,
+    /// Classes of channels, in the order of the graph.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<PlannedClass>,
     /// What stays as it is, and why.
     #[serde(default)]
     pub left_out: Vec<LeftOut>,

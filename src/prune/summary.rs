@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::LeftOut;
+use super::{Cost, LayerCost, LeftOut};
 use crate::EngineInfo;
 
 /// What a run has done, tensor by tensor.
@@ -12,12 +12,41 @@ pub struct Summary {
     pub tensors: Vec<Pruned>,
     /// All of them together.
     pub total: Total,
+    /// Of channels that were deleted: their classes, and what the network costs.
+    #[serde(flatten)]
+    pub channels: Option<Channels>,
     /// What stays as it is, and why.
     pub left_out: Vec<LeftOut>,
     /// What computed.
     pub engine: EngineInfo,
     /// How long it took, from the opened model to the file in place.
     pub seconds: f64,
+}
+
+/// What has happened to the channels of a network.
+#[derive(Clone, Debug, Serialize)]
+pub struct Channels {
+    /// The classes of channels, in the order of the graph.
+    pub classes: Vec<ClassWidth>,
+    /// The layers, in the order of the graph.
+    pub layers: Vec<LayerCost>,
+    /// All layers together.
+    pub cost: Cost,
+}
+
+/// The width of a class of channels.
+#[derive(Clone, Debug, Serialize)]
+pub struct ClassWidth {
+    /// The weight whose outputs the channels are.
+    pub name: String,
+    /// How many there were.
+    pub channels: u64,
+    /// How many there were before any pruning.
+    pub original: u64,
+    /// How many there are now.
+    pub kept: u64,
+    /// Why none can be deleted, if so.
+    pub frozen: Option<String>,
 }
 
 /// What has happened to one tensor.
@@ -31,10 +60,10 @@ pub struct Pruned {
     pub count: u64,
     /// How many this run chose to cut, zeros among them included.
     pub cut: u64,
-    /// ±0 before.
-    pub zeros_before: u64,
-    /// ±0 after.
-    pub zeros_after: u64,
+    /// ±0 before; `None` where channels were deleted.
+    pub zeros_before: Option<u64>,
+    /// ±0 after; `None` where channels were deleted.
+    pub zeros_after: Option<u64>,
     /// The largest |w| that was cut; `None` where nothing was, or under N:M.
     #[serde(serialize_with = "finite_or_null")]
     pub threshold: Option<f64>,

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use super::allocation::{self, Candidate, Histograms};
 use super::checks::nothing;
 use super::magnitudes::{histograms as each_histogram, piece_of, pieces};
-use super::{Allocation, Criterion, Keep, LeftOut, Masks, NofM, Options, Pattern, Plan, Score, Task, Within, left_out};
+use super::{
+    Allocation, Criterion, Keep, LeftOut, Masks, NofM, Options, Pattern, Plan, Rates, Score, Task, Within, left_out,
+};
 use crate::scan::{Compute, Counts, Request, Values};
 use crate::scan::{CutCounts, File};
 use crate::stats::Moments;
@@ -87,6 +89,15 @@ impl Targets {
                 }
             }
         }
+        if let Some(rates) = &options.rates {
+            let names: Vec<&str> =
+                chosen.iter().map(|(index, _): &(usize, Float)| model.tensors()[*index].name()).collect();
+            let found = rates.of(&names)?;
+            let left = names.iter().filter(|name| !found.contains_key(*name));
+            let reason = "no rate for it".to_owned();
+            this.left_out.extend(left.map(|name| LeftOut { name: (*name).to_owned(), reason: reason.clone() }));
+            chosen.retain(|(index, _)| found.contains_key(model.tensors()[*index].name()));
+        }
         if chosen.is_empty() {
             return Err(Error::format(model.path(), nothing(model, options, &this.left_out, &unfit)));
         }
@@ -113,6 +124,9 @@ impl Targets {
         chosen: &[(usize, Float)],
     ) -> Result<Vec<What>> {
         let rate = options.sparsity;
+        if let Some(rates) = &options.rates {
+            return with_rates(rates, file, chosen);
+        }
         let candidate = |(index, _): &(usize, Float)| {
             let tensor = file.tensors[*index];
             Candidate::new(tensor.name(), tensor.shape())
@@ -227,6 +241,18 @@ impl Targets {
     }
 }
 
+/// A rate of its own for each tensor; what has none loses nothing.
+fn with_rates(rates: &Rates, file: &File, chosen: &[(usize, Float)]) -> Result<Vec<What>> {
+    let names: Vec<&str> = chosen.iter().map(|(index, _)| file.tensors[*index].name()).collect();
+    let found = rates.of(&names)?;
+    let cut = |(index, _): &(usize, Float)| {
+        let tensor = file.tensors[*index];
+        let rate = found.get(tensor.name()).copied().unwrap_or(0.0);
+        What::Lowest(allocation::round_half_even(rate, tensor.elements()))
+    };
+    Ok(chosen.iter().map(cut).collect())
+}
+
 fn n_of_m(tensor: &Tensor, pattern: NofM) -> What {
     What::NofM {
         n: pattern.kept().into(),
@@ -243,7 +269,12 @@ pub(super) fn columns(tensor: &Tensor) -> u64 {
 
 /// The moments of each tensor, by the CPU's code whatever the engine: the same bits everywhere, since an allocation
 /// depends on them.
-fn moments(engine: &Engine, file: &File, chosen: &[(usize, Float)], memory_bytes: u64) -> Result<Vec<Moments>> {
+pub(super) fn moments(
+    engine: &Engine,
+    file: &File,
+    chosen: &[(usize, Float)],
+    memory_bytes: u64,
+) -> Result<Vec<Moments>> {
     file.progress.expect(chosen.iter().map(|(t, _)| file.tensors[*t].bytes()).sum());
     let mut found = vec![Moments::default(); file.tensors.len()];
     let request = Request { moments: Some(Values::Weights), memory_bytes, ..Request::default() };

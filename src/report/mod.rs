@@ -4,6 +4,7 @@
 //! hundreds of millions.
 
 mod audit;
+mod channels;
 mod columns;
 mod csv;
 mod footer;

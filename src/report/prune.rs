@@ -53,7 +53,10 @@ impl PruneFormat {
                 serde_json::to_writer(&mut *out, summary)?;
                 writeln!(out)
             }
-            Self::Table => table(out, summary, look.width),
+            Self::Table => match &summary.channels {
+                Some(channels) => super::channels::table(out, summary, channels, look.width),
+                None => table(out, summary, look.width),
+            },
         }
     }
 }
@@ -80,13 +83,18 @@ fn table(out: &mut dyn Write, summary: &Summary, limit: Option<usize>) -> io::Re
     row(out, "name", COLUMNS.map(|(heading, _)| heading.to_owned()))?;
     writeln!(out, "{rule}")?;
     for (t, name) in summary.tensors.iter().zip(&names) {
-        let cells =
-            [count(t.count), count(t.cut), percent(t.cut, t.count), percent(t.zeros_after, t.count), real(t.threshold)];
+        let cells = [
+            count(t.count),
+            count(t.cut),
+            percent(t.cut, t.count),
+            percent(t.zeros_after.unwrap_or(0), t.count),
+            real(t.threshold),
+        ];
         row(out, name, cells)?;
     }
     writeln!(out, "{rule}")?;
     let total = &summary.total;
-    let zeros = summary.tensors.iter().map(|t| t.zeros_after).sum();
+    let zeros = summary.tensors.iter().filter_map(|t| t.zeros_after).sum();
     let cells = [
         count(total.count),
         count(total.cut),

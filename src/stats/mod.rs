@@ -3,7 +3,7 @@
 mod analyse;
 mod distribution;
 mod entry;
-mod fold;
+pub(crate) mod fold;
 mod histogram;
 mod large;
 pub(crate) mod layout;

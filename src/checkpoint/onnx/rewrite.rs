@@ -20,7 +20,7 @@ pub(in crate::checkpoint) struct Rewritten {
     pub(in crate::checkpoint) parts: Vec<Part>,
     /// Arrays in the file of external data: index, offset and bytes.
     pub(in crate::checkpoint) external: Vec<(usize, u64, u64)>,
-    /// Arrays whose elements are in the parts that are copied.
+    /// Arrays whose elements are in the parts that are copied, or written anew there.
     pub(in crate::checkpoint) carried: Vec<usize>,
 }
 
@@ -98,7 +98,8 @@ impl Rewrite<'_> {
                         None => super::output_of(&mut self.wire, item)?,
                     };
                     match (name.filter(|name| integers.dropped.contains(name)), array) {
-                        (Some(_), _) => {}
+                        // Written anew at the end.
+                        (Some(_), array) => self.carried.extend(array),
                         (None, Some(array)) => self.array(array, &mut parts)?,
                         (None, None) => parts.push(Part::whole(item)),
                     }

@@ -175,7 +175,7 @@ pub(super) struct Named {
 /// An array of integers that is written.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Integers {
-    #[prost(int64, repeated, tag = "1")]
+    #[prost(int64, repeated, packed = "false", tag = "1")]
     pub(super) dims: Vec<i64>,
     #[prost(int32, tag = "2")]
     pub(super) data_type: i32,

@@ -10,9 +10,9 @@ use rayon::prelude::*;
 
 use self::slabs::Slab;
 use self::slices::Sliced;
-use super::run::Destination;
 use crate::checkpoint::{Planned, Writer};
 use crate::graph::{Dependencies, Graph};
+use crate::prune::Destination;
 use crate::scan::{Buffer, Gather};
 use crate::{Checkpoint, Engine, Float, Progress, Result, Tensor};
 
@@ -55,7 +55,7 @@ impl Deletion<'_> {
         let Some(out) = to.out else {
             let kept = |s: &Sliced| s.shape().iter().product::<u64>() * width(s);
             let lost = sliced.iter().map(|s| s.tensor.bytes().saturating_sub(kept(s))).sum();
-            return Ok((found, super::outcome::bytes(self.model).saturating_sub(lost)));
+            return Ok((found, crate::prune::outcome::bytes(self.model).saturating_sub(lost)));
         };
         let writer = self.writer(out, to.force, &sliced)?;
         progress.expect(self.model.tensors().iter().map(Tensor::bytes).sum());
@@ -147,9 +147,10 @@ impl Deletion<'_> {
         engine.compute(Float::F32).gather(&mut jobs, self.memory_bytes)?;
         drop(jobs);
         pool.install(|| {
-            slabs.par_iter().zip(&to).try_for_each(|(slab, bytes)| {
-                writer.write_all_at(sliced[slab.tensor].tensor.name(), slab.to, bytes)
-            })
+            slabs
+                .par_iter()
+                .zip(&to)
+                .try_for_each(|(slab, bytes)| writer.write_all_at(sliced[slab.tensor].tensor.name(), slab.to, bytes))
         })
     }
 }

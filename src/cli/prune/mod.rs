@@ -1,5 +1,7 @@
 //! `secateur prune`.
 
+mod channel;
+
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -7,16 +9,19 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use secateur::checkpoint::{Named, check_outputs};
 use secateur::prune::allocation::round_half_even;
-use secateur::prune::{self, Allocation, Criterion, Destination, Keep, Masks, Options, Outcome, Pattern, Plan, Task};
+use secateur::prune::{
+    self, Allocation, ChannelTask, Criterion, Destination, Keep, Masks, Options, Outcome, Pattern, Plan, Rates, Task,
+};
 use secateur::report::PruneFormat;
-use secateur::{Checkpoint, Error, Progress, Result};
+use secateur::{Checkpoint, Engine, Error, Progress, Result};
 
+use self::channel::Channel;
 use super::common::Common;
 use super::output::{Output, look};
 use super::progress::Bar;
 use super::{complain, parse};
 
-/// Cut weights: exactly as many as asked for, on a GPU or the CPU, with the same bytes out of each.
+/// Cut weights or whole channels: exactly as many as asked for, on a GPU or the CPU, with the same bytes out of each.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -24,27 +29,38 @@ Examples:
   secateur prune ./Llama-3.1-8B -o ./Llama-2of4 --pattern 2:4
   secateur prune model.safetensors -o m.safetensors --sparsity 0.9 --allocation moments --plan plan.json
   secateur prune model.safetensors --sparsity 0.9 --allocation global --dry-run
+  secateur prune model.onnx -o small.onnx --pattern channel --criterion variance --sparsity 0.3
+  secateur prune model.onnx -o small.onnx --pattern channel --macs 50% --allocation global --round-to 8
 
 Cut are the weights of the lowest scores, ties by lower index; NaN never is. A cut weight becomes zero: the file keeps \
 its size (`secateur audit` says what it could weigh). Token embeddings, output heads, scales and routers are left \
-alone, and so are tensors of fewer than two dimensions, unless --only names them.")]
+alone, and so are tensors of fewer than two dimensions, unless --only names them.
+
+With --pattern channel whole channels are deleted, with everything that depends on them, so that the file shrinks and any \
+runtime is faster: those of the smallest variance first. What cannot be proven to stay right is left as it is, and the \
+summary says why.")]
 pub(crate) struct Prune {
     /// The pruned model: a file for a file, a folder for a folder
     #[arg(long, short, value_name = "OUT", required_unless_present = "dry_run")]
     output: Option<PathBuf>,
     /// The share of the eligible weights to cut, at least 0 and less than 1: 0.5 or 50%
-    #[arg(long, value_name = "RATE", value_parser = parse::rate, allow_hyphen_values = true, required_unless_present_any = ["pattern", "from_plan", "from_mask"])]
+    #[arg(long, value_name = "RATE", value_parser = parse::rate, allow_hyphen_values = true, required_unless_present_any = ["pattern", "from_plan", "from_mask", "rates"])]
     sparsity: Option<f64>,
-    /// What is cut: element, or N:M to keep N of every M along the input axis
+    /// Instead of --sparsity: a TOML file of globs over names and their rates, such as "conv*" = 0.3
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sparsity", "from_plan", "from_mask"])]
+    rates: Option<PathBuf>,
+    /// What is cut: element, N:M to keep N of every M along the input axis, or channel
     #[arg(long, value_name = "PATTERN", default_value_t = Pattern::Element)]
     pattern: Pattern,
-    /// How a weight is scored: magnitude, random:SEED or wanda:FILE
-    #[arg(long, value_name = "CRITERION", default_value = "magnitude")]
-    criterion: String,
+    /// How a weight is scored: magnitude (the default), random:SEED or wanda:FILE; how a channel is: variance (the default),
+    /// kurtosis, skewness, mean, l1, l2 or random:SEED
+    #[arg(long, value_name = "CRITERION")]
+    criterion: Option<String>,
     /// Which scores stay: largest or smallest
     #[arg(long, value_name = "WHICH", default_value_t = Keep::Largest)]
     keep: Keep,
-    /// How the rate is shared among tensors: uniform, global, erk, lamp, variance or moments
+    /// How the rate is shared among tensors: uniform, global, erk, lamp, variance or moments; among classes of channels:
+    /// uniform, global or variance
     #[arg(long, value_name = "RULE", default_value_t = Allocation::Uniform)]
     allocation: Allocation,
     /// Write the plan as JSON
@@ -69,11 +85,21 @@ pub(crate) struct Prune {
     #[arg(long, value_name = "FORMAT", default_value_t)]
     format: PruneFormat,
     #[command(flatten)]
+    channel: Channel,
+    #[command(flatten)]
     common: Common,
 }
 
 impl Prune {
     pub(crate) fn run(self, quiet: bool) -> Result<()> {
+        let plan = self.from_plan.as_deref().map(Plan::read).transpose()?;
+        let planned = plan.as_ref().map(|plan| plan.pattern.as_str());
+        if self.pattern == Pattern::Channel || planned == Some("channel") {
+            return self.run_channels(plan, quiet);
+        }
+        if let Some(flag) = self.channel.given().or(self.channel.topology.is_some().then_some("--topology")) {
+            return Err(Error::Usage(format!("{flag} is about channels: add --pattern channel, or leave it out")));
+        }
         let mut options = self.options()?;
         // A rate that cannot be should not have to wait for a model.
         options.check()?;
@@ -81,7 +107,7 @@ impl Prune {
         let selection = options.selection.clone();
         self.common.check_chosen(&model, &selection)?;
         self.check_outputs(&model)?;
-        let plan = self.from_plan.as_deref().map(Plan::read).transpose()?.map(|plan| plan.only(&selection));
+        let plan = plan.map(|plan| plan.only(&selection));
         let masks = self.from_mask.as_deref().map(Masks::open).transpose()?.map(|masks| masks.only(selection));
         let task = match (&plan, &masks) {
             (Some(plan), _) => Task::Plan(plan),
@@ -92,30 +118,66 @@ impl Prune {
                 Task::Options(&options)
             }
         };
-        let to = Destination {
-            out: self.output.as_deref(),
-            mask: self.mask.as_deref(),
-            force: self.force,
-            memory_bytes: options.memory_bytes,
-        };
-        let plan_file = self.plan.as_deref().map(|path| self.plan_file(path, &model)).transpose()?;
-        let engine = self.common.engine()?;
-        let progress = Progress::default();
-        let done = Bar::new(quiet).watch(&progress, || prune::run(&model, &engine, &task, &to, &progress))?;
-        if let Some(file) = plan_file {
-            write_plan(file, &done)?;
-        }
+        let done = self.finish(&model, quiet, options.memory_bytes, |engine, to, progress| {
+            prune::run(&model, engine, &task, to, progress)
+        })?;
         if let Some(warning) = too_few(&done, &task).filter(|_| !quiet) {
             complain("warning", &warning);
         }
         self.print(&done)
     }
 
+    fn run_channels(self, plan: Option<Plan>, quiet: bool) -> Result<()> {
+        if self.mask.is_some() || self.from_mask.is_some() {
+            return Err(Error::Usage("masks are of single weights: a plan (--plan) says which channels go".to_owned()));
+        }
+        if plan.is_some() && (self.common.chooses() || self.channel.given().is_some()) {
+            let why = "--from-plan runs a plan as it is: leave out what chooses or scores channels";
+            return Err(Error::Usage(why.to_owned()));
+        }
+        let options = if plan.is_none() { Some(self.channel_options()?) } else { None };
+        let model = Checkpoint::open(&self.common.model)?;
+        self.check_outputs(&model)?;
+        let graph = self.channel.graph(&model)?;
+        let task = match (&plan, &options) {
+            (Some(plan), _) => ChannelTask::Plan(plan),
+            (None, Some(options)) => ChannelTask::Options(options),
+            (None, None) => return Ok(()),
+        };
+        let done = self.finish(&model, quiet, self.common.memory, |engine, to, progress| {
+            prune::channels(&model, &graph, engine, &task, to, progress)
+        })?;
+        if !quiet && done.plan.classes.iter().all(|class| class.cut.is_empty()) {
+            complain("warning", "nothing was cut: the rate is too small for so few channels");
+        }
+        self.print(&done)
+    }
+
+    /// Runs `work` under a progress bar, and writes the plan.
+    fn finish(
+        &self,
+        model: &Checkpoint,
+        quiet: bool,
+        memory_bytes: u64,
+        work: impl FnOnce(&Engine, &Destination, &Progress) -> Result<Outcome>,
+    ) -> Result<Outcome> {
+        let to =
+            Destination { out: self.output.as_deref(), mask: self.mask.as_deref(), force: self.force, memory_bytes };
+        let plan_file = self.plan.as_deref().map(|path| self.plan_file(path, model)).transpose()?;
+        let engine = self.common.engine()?;
+        let progress = Progress::default();
+        let done = Bar::new(quiet).watch(&progress, || work(&engine, &to, &progress))?;
+        if let Some(file) = plan_file {
+            write_plan(file, &done)?;
+        }
+        Ok(done)
+    }
+
     /// The criterion, whose file a plan names so that it is found from any folder.
     fn criterion(&self) -> Result<Criterion> {
         let absolute = |path: &str| Some(format!("wanda:{}", std::path::absolute(path).ok()?.to_str()?));
-        let whole = self.criterion.strip_prefix("wanda:").and_then(absolute);
-        whole.as_ref().unwrap_or(&self.criterion).parse()
+        let given = self.criterion.as_deref().unwrap_or("magnitude");
+        given.strip_prefix("wanda:").and_then(absolute).as_deref().unwrap_or(given).parse()
     }
 
     fn options(&self) -> Result<Options> {
@@ -124,14 +186,16 @@ impl Prune {
             && self.sparsity.is_none()
             && self.from_plan.is_none()
             && self.from_mask.is_none()
+            && self.rates.is_none()
         {
-            return Err(Error::Usage("--pattern element needs --sparsity RATE".to_owned()));
+            return Err(Error::Usage("--pattern element needs --sparsity RATE or --rates FILE".to_owned()));
         }
         if matches!(self.pattern, Pattern::NofM(_)) && self.sparsity.is_some() {
             return Err(Error::Usage("N:M says by itself how much is cut: leave --sparsity out".to_owned()));
         }
         Ok(Options {
             sparsity: self.sparsity.unwrap_or(0.0),
+            rates: self.rates.as_deref().map(Rates::read).transpose()?,
             pattern: self.pattern,
             keep: self.keep,
             allocation: self.allocation,
@@ -146,11 +210,13 @@ impl Prune {
     fn check_outputs(&self, model: &Checkpoint) -> Result<()> {
         let out = self.output.as_deref().map(|path| ("-o", path));
         let sides = [("--mask", self.mask.as_deref()), ("--plan", self.plan.as_deref())];
-        let norms = self.criterion.strip_prefix("wanda:").map(Path::new);
+        let norms = self.criterion.as_deref().and_then(|criterion| criterion.strip_prefix("wanda:")).map(Path::new);
         let inputs = [
             ("--from-plan", self.from_plan.as_deref()),
             ("--from-mask", self.from_mask.as_deref()),
             ("--criterion", norms),
+            ("--rates", self.rates.as_deref()),
+            ("--topology", self.channel.topology.as_deref()),
         ];
         check_outputs(model, out, &named(&sides), &named(&inputs))
     }
