@@ -1,7 +1,19 @@
 //! A network as a graph of operators, and which of its channels must be cut together.
 
+mod atoms;
+mod check;
+mod classes;
 mod dependencies;
 mod ir;
+mod layers;
+mod operators;
+mod site;
+mod state;
+mod value;
+mod values;
+
+#[cfg(test)]
+mod tests;
 
 pub use dependencies::{Class, Dependencies, Edit, Layer, Macs, Member, Role, Width};
 pub use ir::{Attribute, Constant, Dim, Graph, Node, Value};
