@@ -34,6 +34,9 @@ pub enum Error {
         /// What is wrong, and what to do about it.
         message: String,
     },
+    /// A network whose operators do not fit together.
+    #[error("{0}")]
+    Graph(String),
     /// An option or argument that cannot be honoured.
     #[error("{0}")]
     Usage(String),

@@ -13,6 +13,9 @@ pub mod topology;
 mod value;
 mod values;
 
+#[cfg(test)]
+mod tests;
+
 pub use dependencies::{Class, Dependencies, Edit, Layer, Macs, Member, Role, Width};
 pub use ir::{Attribute, Constant, Dim, Graph, Node, Value};
 pub use topology::Topology;

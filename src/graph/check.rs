@@ -1,0 +1,59 @@
+//! What must hold of a graph before it means anything.
+
+use std::collections::HashMap;
+
+use super::ir::{Graph, Node};
+use crate::error::{Error, Result, escape};
+
+/// The operator and its name, or what it makes where it has none, to be shown.
+pub(super) fn label(node: &Node) -> String {
+    let op = escape(&node.op);
+    match (node.name.as_str(), node.outputs.iter().find(|name| !name.is_empty())) {
+        ("", Some(made)) => format!("{op} (that makes `{}`)", escape(made)),
+        ("", None) => op,
+        (name, _) => format!("{op} `{}`", escape(name)),
+    }
+}
+
+/// Every value is made once, before it is used.
+pub(super) fn check(graph: &Graph) -> Result<()> {
+    let mut makers: HashMap<&str, usize> = HashMap::new();
+    for (index, node) in graph.nodes.iter().enumerate() {
+        for made in node.outputs.iter().filter(|name| !name.is_empty()) {
+            let given = graph.constants.contains_key(made) || graph.inputs.iter().any(|input| input.name == *made);
+            if makers.insert(made, index).is_some() || given {
+                let message = format!("{} makes `{}`, which is there already", label(node), escape(made));
+                return Err(Error::Graph(message));
+            }
+        }
+    }
+    let mut known: HashMap<&str, ()> = graph.constants.keys().map(|name| (name.as_str(), ())).collect();
+    for input in &graph.inputs {
+        if known.insert(&input.name, ()).is_some() {
+            return Err(Error::Graph(format!("the input `{}` is there twice", escape(&input.name))));
+        }
+    }
+    for node in &graph.nodes {
+        for name in node.inputs.iter().chain(&node.captured).filter(|name| !name.is_empty()) {
+            if !known.contains_key(name.as_str()) {
+                return Err(Error::Graph(unknown(graph, node, name, &makers)));
+            }
+        }
+        known.extend(node.outputs.iter().map(|name| (name.as_str(), ())));
+    }
+    match graph.outputs.iter().find(|name| !known.contains_key(name.as_str())) {
+        Some(name) => Err(Error::Graph(format!("nothing makes `{}`, a result of the network", escape(name)))),
+        None => Ok(()),
+    }
+}
+
+fn unknown(graph: &Graph, node: &Node, name: &str, makers: &HashMap<&str, usize>) -> String {
+    let (taker, shown) = (label(node), escape(name));
+    match makers.get(name).and_then(|&maker| graph.nodes.get(maker)) {
+        Some(maker) => format!(
+            "{taker} takes `{shown}`, which {} makes only later: the graph is cyclic or out of order",
+            label(maker)
+        ),
+        None => format!("{taker} takes `{shown}`, which nothing makes: the file is incomplete"),
+    }
+}

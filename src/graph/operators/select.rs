@@ -1,0 +1,128 @@
+//! Parts of values, and what is put around them.
+
+use super::super::atoms;
+use super::super::site::Site;
+use super::super::state::State;
+use super::super::value::{Axis, Length, Value};
+use super::{Followed, freeze_others};
+
+pub(super) fn slice<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> Followed<'a> {
+    let mut axes = site.take_axes(0)?;
+    let starts = site.integers_or(1, "starts")?.ok_or("says no starts")?;
+    let ends = site.integers_or(2, "ends")?.ok_or("says no ends")?;
+    let along = site.integers_or(3, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
+    let steps = site.integers(4)?.unwrap_or_else(|| vec![1; starts.len()]);
+    if ends.len() != starts.len() || along.len() != starts.len() || steps.len() != starts.len() {
+        return Err("has starts, ends, axes and steps that do not fit together".to_owned());
+    }
+    for (index, &axis) in along.iter().enumerate() {
+        let axis = &mut axes[site.axis(axis, axes_len(site))?];
+        let (start, end, step) = (starts[index], ends[index], steps[index]);
+        let all =
+            start == 0 && step == 1 && axis.length.fixed().is_some_and(|length| i128::from(end) >= i128::from(length));
+        if all || (start == 0 && step == 1 && end >= i64::from(i32::MAX)) {
+            continue;
+        }
+        if let Some(channels) = &axis.channels {
+            state.atoms.freeze(channels, &format!("{} takes a part of them", site.label()));
+        }
+        let known = axis.length.fixed().and_then(|length| sliced(length, start, end, step));
+        *axis = Axis::plain(known.map_or_else(|| state.symbol(), Length::Fixed));
+    }
+    Ok(vec![Value::of(axes)])
+}
+
+fn axes_len(site: &Site<'_>) -> usize {
+    site.inputs.first().and_then(|value| value.axes.as_ref()).map_or(0, Vec::len)
+}
+
+/// How many of `length` a slice takes.
+fn sliced(length: u64, start: i64, end: i64, step: i64) -> Option<u64> {
+    let length = i128::from(length);
+    let at = |at: i64| if at < 0 { i128::from(at) + length } else { i128::from(at) };
+    let step = i128::from(step);
+    let (from, to) = match step {
+        1.. => (at(start).clamp(0, length), at(end).clamp(0, length)),
+        0 => return None,
+        _ => (at(start).clamp(0, length - 1), at(end).clamp(-1, length - 1)),
+    };
+    let span = if step > 0 { to - from } else { from - to };
+    u64::try_from((span.max(0) + step.abs() - 1) / step.abs()).ok()
+}
+
+pub(super) fn split<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> Followed<'a> {
+    let mut axes = site.take_axes(0)?;
+    let axis = site.axis(site.int("axis").unwrap_or(0), axes.len())?;
+    freeze_others(state, &mut axes, |at| at != axis, &format!("{} takes them apart", site.label()));
+    let count = site.node.outputs.len();
+    let sizes: Option<Vec<u64>> = match site.integers_or(1, "split")? {
+        Some(sizes) => sizes.into_iter().map(|size| u64::try_from(size).ok()).collect(),
+        None => axes[axis].length.fixed().map(|length| {
+            let part = length.div_ceil(count.max(1) as u64);
+            (0..count as u64).map(|index| part.min(length.saturating_sub(index.saturating_mul(part)))).collect()
+        }),
+    };
+    let part = |index: usize| {
+        let length = sizes.as_ref().and_then(|sizes| sizes.get(index)).map(|&size| Length::Fixed(size));
+        let mut axes = axes.clone();
+        axes[axis] = Axis::plain(length.unwrap_or_else(|| state.symbol()));
+        Value::of(axes)
+    };
+    Ok((0..count).map(part).collect())
+}
+
+/// Rows of a table, or whatever else lies along an axis.
+pub(super) fn gather<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> Followed<'a> {
+    let mut axes = site.take_axes(0)?;
+    let axis = site.axis(site.int("axis").unwrap_or(0), axes.len())?;
+    freeze_others(state, &mut axes, |at| at != axis, &format!("{} takes a part of them", site.label()));
+    let mut indices = site.take_axes(1)?;
+    freeze_others(state, &mut indices, |_| false, &format!("{} takes them as indices", site.label()));
+    axes.splice(axis..=axis, indices.into_iter().map(|axis| Axis::plain(axis.length)));
+    Ok(vec![Value::of(axes)])
+}
+
+pub(super) fn pad<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> Followed<'a> {
+    let mut axes = site.take_axes(0)?;
+    let rank = axes.len();
+    let pads = site.integers_or(1, "pads")?.or_else(|| site.ints("paddings")).ok_or("says no pads")?;
+    let along = site.integers(3)?.unwrap_or_else(|| (0..rank as i64).collect());
+    if pads.len() != along.len() * 2 {
+        return Err("has pads that do not fit".to_owned());
+    }
+    let mut touched = false;
+    for (index, &axis) in along.iter().enumerate() {
+        let (begin, end) = (pads[index], pads[index + along.len()]);
+        let axis = &mut axes[site.axis(axis, rank)?];
+        if (begin, end) == (0, 0) {
+            continue;
+        }
+        touched = true;
+        if let Some(channels) = &axis.channels {
+            state.atoms.freeze(channels, &format!("{} adds channels or takes some away", site.label()));
+        }
+        let known = axis.length.fixed().and_then(|length| length.checked_add_signed(begin)?.checked_add_signed(end));
+        *axis = Axis::plain(known.map_or_else(|| state.symbol(), Length::Fixed));
+    }
+    if touched && !pads_zeros(site) {
+        for axis in &mut axes {
+            if let Some(channels) = &axis.channels {
+                *axis = Axis::along(atoms::with_nonzero(channels, Some(site.index)));
+            }
+        }
+    }
+    Ok(vec![Value::of(axes)])
+}
+
+/// Whether what is put around zeros is 0.
+fn pads_zeros(site: &Site<'_>) -> bool {
+    match site.text("mode").unwrap_or("constant") {
+        "constant" if site.has(2) => site
+            .inputs
+            .get(2)
+            .and_then(Value::numbers)
+            .is_some_and(|numbers| numbers.iter().all(|&number| number == 0.0)),
+        "constant" => site.float("value").unwrap_or(0.0) == 0.0,
+        mode => matches!(mode, "reflect" | "edge" | "wrap"),
+    }
+}
