@@ -74,7 +74,9 @@ pub enum Attribute {
     Ints(Vec<i64>),
     /// Numbers.
     Floats(Vec<f32>),
-    /// An array, a graph, or whatever else.
+    /// The elements of an array of at most [`Constant::MOST_VALUES`].
+    Array(Vec<f64>),
+    /// A larger array, a graph, or whatever else.
     Other,
 }
 

@@ -1,5 +1,6 @@
 //! A network as a graph of operators, and which of its channels must be cut together.
 
+mod arrays;
 mod atoms;
 mod check;
 mod classes;

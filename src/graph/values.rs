@@ -1,5 +1,6 @@
 //! Elements of small arrays that are made of constants and of shapes, as exporters write `x.view(x.size(0), -1)`.
 
+use super::arrays;
 use super::site::{Site, normal};
 use super::value::{Element, Length, Number, Value};
 
@@ -23,7 +24,9 @@ pub(super) fn evaluate<'a>(site: &Site<'a>) -> Option<Vec<Element<'a>>> {
         "Cast" => site.inputs.first()?.elements.as_ref().map(|elements| cast(elements, site.int("to"))),
         "Concat" => concat(site),
         "Gather" => gather(site),
-        "Slice" => slice(site),
+        "Slice" => arrays::slice(site),
+        "Transpose" => arrays::transpose(site),
+        "ConstantOfShape" => arrays::constant_of_shape(site, MOST),
         "Add" => arithmetic(site, |a, b| a + b),
         "Sub" => arithmetic(site, |a, b| a - b),
         "Mul" => arithmetic(site, |a, b| a * b),
@@ -95,24 +98,6 @@ fn gather<'a>(site: &Site<'a>) -> Option<Vec<Element<'a>>> {
     // One place in the file may be gathered twice, to be two things.
     let at = |index: i64| Some(Element { source: None, ..elements.get(normal(index, elements.len())?)?.clone() });
     indices.into_iter().map(at).collect()
-}
-
-fn slice<'a>(site: &Site<'a>) -> Option<Vec<Element<'a>>> {
-    let data = site.inputs.first()?;
-    let elements = data.elements.as_ref().filter(|_| is_list(data))?;
-    let one = |index: usize, name: &str| match site.integers_or(index, name) {
-        Ok(Some(numbers)) => <[i64; 1]>::try_from(numbers).ok().map(|[number]| Some(number)),
-        Ok(None) => Some(None),
-        Err(_) => None,
-    };
-    let (start, end, axis, step) = (one(1, "starts")??, one(2, "ends")??, one(3, "axes")?, one(4, "steps")?);
-    if !matches!(axis, None | Some(0 | -1)) || !matches!(step, None | Some(1)) {
-        return None;
-    }
-    let length = i64::try_from(elements.len()).ok()?;
-    let bound = |at: i64| if at < 0 { at.saturating_add(length).max(0) } else { at.min(length) } as usize;
-    let taken = elements.get(bound(start)..bound(end)).unwrap_or(&[]);
-    Some(taken.iter().map(|element| Element { source: None, ..element.clone() }).collect())
 }
 
 /// Numbers as numbers; whatever depends on a run is unknown, and of channels' numbers nothing more is known.

@@ -76,10 +76,15 @@ impl Onnx {
 fn values(model: &Checkpoint, tensor: &Tensor) -> Result<Option<Vec<f64>>> {
     let mut bytes = vec![0; tensor.bytes() as usize];
     model.read_exact_at(tensor, 0, &mut bytes)?;
+    Ok(numbers(tensor.dtype(), &bytes))
+}
+
+/// Elements as numbers; `None` for formats that no shape and no bound is in.
+fn numbers(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f64>> {
     let four = || bytes.as_chunks::<4>().0.iter().copied();
     let eight = || bytes.as_chunks::<8>().0.iter().copied();
     let two = || bytes.as_chunks::<2>().0.iter().copied();
-    Ok(Some(match tensor.dtype() {
+    Some(match dtype {
         Dtype::I64 => eight().map(|b| i64::from_le_bytes(b) as f64).collect(),
         Dtype::U64 => eight().map(|b| u64::from_le_bytes(b) as f64).collect(),
         Dtype::F64 => eight().map(f64::from_le_bytes).collect(),
@@ -92,8 +97,22 @@ fn values(model: &Checkpoint, tensor: &Tensor) -> Result<Option<Vec<f64>>> {
         Dtype::BF16 => two().map(|b| bf16::from_le_bytes(b).into()).collect(),
         Dtype::I8 => bytes.iter().map(|&b| f64::from(b as i8)).collect(),
         Dtype::U8 | Dtype::BOOL => bytes.iter().map(|&b| f64::from(b)).collect(),
-        _ => return Ok(None),
-    }))
+        _ => return None,
+    })
+}
+
+/// The elements of an attribute, where they are few.
+fn small(array: &schema::Small) -> Option<Vec<f64>> {
+    let dtype = super::dtype::dtype(array.data_type.into())?;
+    let found = match (array.raw_data.is_empty(), dtype) {
+        (false, _) if array.raw_data.len() as u64 <= 8 * Constant::MOST_VALUES => numbers(dtype, &array.raw_data)?,
+        (false, _) => return None,
+        (true, Dtype::F32) => array.float_data.iter().map(|&value| value.into()).collect(),
+        (true, Dtype::I64) => array.int64_data.iter().map(|&value| value as f64).collect(),
+        (true, Dtype::I32) => array.int32_data.iter().map(|&value| value.into()).collect(),
+        _ => return None,
+    };
+    (found.len() as u64 <= Constant::MOST_VALUES).then_some(found)
 }
 
 fn node(node: Node) -> graph::Node {
@@ -134,6 +153,7 @@ fn attribute(attribute: schema::Attribute) -> Attribute {
         3 => Attribute::Text(String::from_utf8_lossy(&attribute.s).into_owned()),
         6 => Attribute::Floats(attribute.floats),
         7 => Attribute::Ints(attribute.ints),
+        4 => attribute.t.and_then(|array| small(&array)).map_or(Attribute::Other, Attribute::Array),
         _ => Attribute::Other,
     }
 }

@@ -95,6 +95,8 @@ pub(super) struct Attribute {
     pub(super) i: i64,
     #[prost(bytes = "vec", tag = "4")]
     pub(super) s: Vec<u8>,
+    #[prost(message, optional, tag = "5")]
+    pub(super) t: Option<Small>,
     #[prost(message, optional, tag = "6")]
     pub(super) g: Option<Body>,
     #[prost(float, repeated, tag = "7")]
@@ -109,6 +111,21 @@ pub(super) struct Attribute {
     /// An attribute of the function around it.
     #[prost(string, tag = "21")]
     pub(super) ref_attr_name: String,
+}
+
+/// An array that is an attribute: small ones alone are looked at.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(super) struct Small {
+    #[prost(int32, tag = "2")]
+    pub(super) data_type: i32,
+    #[prost(float, repeated, tag = "4")]
+    pub(super) float_data: Vec<f32>,
+    #[prost(int32, repeated, tag = "5")]
+    pub(super) int32_data: Vec<i32>,
+    #[prost(int64, repeated, tag = "7")]
+    pub(super) int64_data: Vec<i64>,
+    #[prost(bytes = "vec", tag = "9")]
+    pub(super) raw_data: Vec<u8>,
 }
 
 /// A graph inside an operator: names alone.

@@ -39,7 +39,7 @@ pub fn channels(
 ) -> Result<Outcome> {
     let start = Instant::now();
     check_outputs(model, to.out.map(|out| ("out", out)), &[], &[])?;
-    let dependencies = Dependencies::of(graph)?;
+    let dependencies = Dependencies::of(graph).map_err(|error| Error::format(model.path(), error.to_string()))?;
     let original = originals(model, &dependencies)?;
     let (plan, memory_bytes) = match task {
         ChannelTask::Options(options) => {
