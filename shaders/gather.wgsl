@@ -14,8 +14,8 @@ struct Tile {
 }
 
 struct Job {
-    from: u32,
-    to: u32,
+    input: u32,
+    output: u32,
     elements: u32,
     axis: u32,
     inner: u32,
@@ -50,21 +50,21 @@ fn main(
         let word = tile.first + i;
         var value = 0u;
         if WIDTH == 64u {
-            value = data[job.from + origin(job, word / 2u) * 2u + word % 2u];
+            value = data[job.input + origin(job, word / 2u) * 2u + word % 2u];
         } else {
             // Of 8 and 16 bits, four and two elements of it, less at the end of the output.
-            let each = 32u / WIDTH;
+            let each = max(32u / WIDTH, 1u);
             for (var part = 0u; part < each; part++) {
                 let element = word * each + part;
                 if element < job.elements {
                     let at = origin(job, element);
-                    let bits = data[job.from + at / each] >> (at % each * WIDTH % 32u);
+                    let bits = data[job.input + at / each] >> (at % each * WIDTH % 32u);
                     // A shift by 32 bits is none, so 32 bits have no mask.
                     let mask = select((1u << (WIDTH % 32u)) - 1u, 0xffffffffu, WIDTH == 32u);
                     value |= (bits & mask) << (part * WIDTH % 32u);
                 }
             }
         }
-        gathered[job.to + word] = value;
+        gathered[job.output + word] = value;
     }
 }

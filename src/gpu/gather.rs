@@ -88,8 +88,8 @@ impl GpuEngine {
                 tiles.push(Tile { job: jobs.len() as u32, first, words: TILE_WORDS.min(job_words - first) });
             }
             jobs.push(Job {
-                from: (offset / 4) as u32,
-                to: words,
+                input: (offset / 4) as u32,
+                output: words,
                 elements: (bytes / width) as u32,
                 axis: part.axis,
                 inner: part.inner,

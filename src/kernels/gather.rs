@@ -50,9 +50,9 @@ mod on_gpu {
     #[derive(Clone, Copy, Debug, Pod, Zeroable)]
     pub(crate) struct Job {
         /// Where its input starts, in words.
-        pub(crate) from: u32,
+        pub(crate) input: u32,
         /// Where its output starts, in words.
-        pub(crate) to: u32,
+        pub(crate) output: u32,
         /// Elements of its output.
         pub(crate) elements: u32,
         /// Slices of a row of its input.

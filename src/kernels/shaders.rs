@@ -91,7 +91,7 @@ fn structs_are_laid_out_alike() {
         nm_mask::Groups { start, first, count, stride, mask, m, cut, largest, above }
     );
     assert_same_layout!(gather::SOURCE, "Tile", gather::Tile { job, first, words });
-    assert_same_layout!(gather::SOURCE, "Job", gather::Job { from, to, elements, axis, inner, kept, count });
+    assert_same_layout!(gather::SOURCE, "Job", gather::Job { input, output, elements, axis, inner, kept, count });
     let (members, size) = layout(moments::SOURCE, "Partial");
     assert_eq!(size, size_of::<moments::Partial>());
     assert_eq!(members, layout(strided_moments::SOURCE, "Partial").0);

@@ -14,6 +14,8 @@ pub(super) struct Build<'a> {
     named: BTreeMap<String, String>,
     /// The result of the latest layer.
     latest: String,
+    /// Layers so far.
+    layers: usize,
     /// Axes of a map: those of the sample but the channels.
     map_axes: usize,
 }
@@ -22,7 +24,7 @@ impl<'a> Build<'a> {
     pub(super) fn new(model: &'a Checkpoint, graph: Graph) -> Self {
         let sample = graph.inputs.first().and_then(|input| input.shape.as_ref()).map_or(0, Vec::len);
         let named = BTreeMap::from([("input".to_owned(), "input".to_owned())]);
-        Self { model, graph, named, latest: "input".to_owned(), map_axes: sample.saturating_sub(2) }
+        Self { model, graph, named, latest: "input".to_owned(), layers: 0, map_axes: sample.saturating_sub(2) }
     }
 
     pub(super) fn finish(mut self) -> Graph {
@@ -36,7 +38,9 @@ impl<'a> Build<'a> {
         self.check_fields(layer)?;
         let inputs = self.inputs(layer)?;
         let x = inputs.first().cloned().unwrap_or_default();
-        let number = self.graph.nodes.len();
+        self.layers += 1;
+        let number = self.layers;
+        let called = layer.name.clone().unwrap_or_else(|| format!("layer {number}"));
         let mut node =
             Node { name: layer.name.clone().unwrap_or_else(|| format!("{:?} {number}", layer.op)), ..Node::default() };
         node.op = onnx(layer.op).to_owned();
@@ -124,7 +128,7 @@ impl<'a> Build<'a> {
             }
             _ => {}
         }
-        let result = format!("result of {number}");
+        let result = format!("result of {called}");
         node.outputs = vec![result.clone()];
         self.graph.nodes.push(node);
         // x · sigmoid(x), as exporters write it.
