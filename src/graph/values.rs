@@ -13,7 +13,9 @@ pub(super) fn evaluate<'a>(site: &Site<'a>) -> Option<Vec<Element<'a>>> {
         return None;
     }
     let op = site.node.op.as_str();
-    if op != "Concat" && site.inputs.iter().skip(1).any(|value| value.counted().next().is_some()) {
+    if op != "Concat"
+        && site.inputs.iter().skip(usize::from(op != "ConstantOfShape")).any(|value| value.counted().next().is_some())
+    {
         return None;
     }
     let found = match op {
@@ -24,6 +26,8 @@ pub(super) fn evaluate<'a>(site: &Site<'a>) -> Option<Vec<Element<'a>>> {
         "Concat" => concat(site),
         "Gather" => gather(site),
         "Slice" => slice(site),
+        "Transpose" => transpose(site),
+        "ConstantOfShape" => filled(site),
         "Add" => arithmetic(site, |a, b| a + b),
         "Sub" => arithmetic(site, |a, b| a - b),
         "Mul" => arithmetic(site, |a, b| a * b),
@@ -97,22 +101,85 @@ fn gather<'a>(site: &Site<'a>) -> Option<Vec<Element<'a>>> {
     indices.into_iter().map(at).collect()
 }
 
+/// The lengths of an array's axes, where it has as many elements as they say.
+fn lengths(value: &Value<'_>) -> Option<Vec<usize>> {
+    let fixed = |axis: &super::value::Axis| usize::try_from(axis.length.fixed()?).ok();
+    let lengths: Vec<usize> = value.axes.as_ref()?.iter().map(fixed).collect::<Option<_>>()?;
+    let count = lengths.iter().try_fold(1_usize, |product, &length| product.checked_mul(length))?;
+    // None of them is longer than that either.
+    ((1..=MOST).contains(&count) && value.elements.as_ref()?.len() == count).then_some(lengths)
+}
+
 fn slice<'a>(site: &Site<'a>) -> Option<Vec<Element<'a>>> {
     let data = site.inputs.first()?;
-    let elements = data.elements.as_ref().filter(|_| is_list(data))?;
-    let one = |index: usize, name: &str| match site.integers_or(index, name) {
-        Ok(Some(numbers)) => <[i64; 1]>::try_from(numbers).ok().map(|[number]| Some(number)),
-        Ok(None) => Some(None),
-        Err(_) => None,
-    };
-    let (start, end, axis, step) = (one(1, "starts")??, one(2, "ends")??, one(3, "axes")?, one(4, "steps")?);
-    if !matches!(axis, None | Some(0 | -1)) || !matches!(step, None | Some(1)) {
-        return None;
+    let (mut elements, lengths) = (data.elements.clone()?, lengths(data)?);
+    let list = |index: usize, name: &str| site.integers_or(index, name).ok();
+    let (starts, ends) = (list(1, "starts")??, list(2, "ends")??);
+    let along = list(3, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
+    let steps = list(4, "steps")?.unwrap_or_else(|| vec![1; starts.len()]);
+    let mut done = vec![false; lengths.len()];
+    for (index, &axis) in along.iter().enumerate() {
+        let axis = normal(axis, lengths.len()).filter(|&axis| !std::mem::replace(&mut done[axis], true))?;
+        let bounds = (*starts.get(index)?, *ends.get(index)?, *steps.get(index)?);
+        let taken = taken(lengths[axis], bounds.0, bounds.1, bounds.2)?;
+        // Rows of what lies behind the axis; what was sliced before has its axis shorter, so lengths are counted anew.
+        let inner: usize = lengths[axis + 1..]
+            .iter()
+            .zip(&done[axis + 1..])
+            .try_fold(1, |product: usize, (&length, &done)| (!done).then(|| product * length))?;
+        let rows: Vec<_> = elements.chunks(inner.max(1)).collect();
+        let blocks = rows.chunks(lengths[axis].max(1));
+        elements = blocks
+            .flat_map(|block| taken.iter().filter_map(|&at| block.get(at)).flat_map(|row| row.to_vec()))
+            .collect();
     }
-    let length = i64::try_from(elements.len()).ok()?;
-    let bound = |at: i64| if at < 0 { at.saturating_add(length).max(0) } else { at.min(length) } as usize;
-    let taken = elements.get(bound(start)..bound(end)).unwrap_or(&[]);
-    Some(taken.iter().map(|element| Element { source: None, ..element.clone() }).collect())
+    elements.iter_mut().for_each(|element| element.source = None);
+    Some(elements)
+}
+
+/// Which indices of `length` a slice takes.
+fn taken(length: usize, start: i64, end: i64, step: i64) -> Option<Vec<usize>> {
+    let length = i64::try_from(length).ok()?;
+    let at = |at: i64| if at < 0 { at.saturating_add(length) } else { at };
+    let (mut from, to) = match step {
+        1.. => (at(start).clamp(0, length), at(end).clamp(0, length)),
+        0 => return None,
+        _ => (at(start).clamp(-1, length - 1), at(end).clamp(-1, length - 1)),
+    };
+    let mut taken = Vec::new();
+    while if step > 0 { from < to } else { from > to } {
+        taken.push(usize::try_from(from).ok()?);
+        from = from.saturating_add(step);
+    }
+    Some(taken)
+}
+
+fn transpose<'a>(site: &Site<'a>) -> Option<Vec<Element<'a>>> {
+    let data = site.inputs.first()?;
+    let (elements, lengths) = (data.elements.as_ref()?, lengths(data)?);
+    let order = site.ints("perm").unwrap_or_else(|| (0..lengths.len() as i64).rev().collect());
+    let order: Vec<usize> = order.iter().map(|&axis| normal(axis, lengths.len())).collect::<Option<_>>()?;
+    let stride = |axis: usize| lengths[axis + 1..].iter().product::<usize>();
+    let mut places = vec![0];
+    for &axis in order.iter().filter(|_| order.len() == lengths.len()) {
+        let steps = (0..lengths[axis]).map(|index| index * stride(axis));
+        places = places.iter().flat_map(|place| steps.clone().map(move |step| place + step)).collect();
+        if places.len() > MOST {
+            return None;
+        }
+    }
+    places.iter().map(|&place| Some(Element { source: None, ..elements.get(place)?.clone() })).collect()
+}
+
+/// Zeros, or what an attribute says that is not read.
+fn filled<'a>(site: &Site<'a>) -> Option<Vec<Element<'a>>> {
+    let lengths = site.inputs.first()?.integers()?;
+    let most = MOST as u64;
+    let product =
+        |product: u64, length: i64| product.checked_mul(u64::try_from(length).ok()?).filter(|&all| all <= most);
+    let count = lengths.into_iter().try_fold(1, product)?;
+    let number = if site.node.attributes.contains_key("value") { Number::Unknown } else { Number::Known(0.0) };
+    Some((0..count).map(|_| Element::from(number)).collect())
 }
 
 /// Numbers as numbers; whatever depends on a run is unknown, and of channels' numbers nothing more is known.

@@ -67,6 +67,7 @@ pub(super) fn follow<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> Followed
         "Pad" => select::pad(state, site),
         "Resize" | "Upsample" => resize::follow(state, site),
         "Shape" => Ok(shape(site)),
+        "ConstantOfShape" => reshape::filled(state, site),
         op => unary::follow(state, site, unary::kind(op).ok_or("is not followed")?),
     }
 }
