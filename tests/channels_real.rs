@@ -75,7 +75,8 @@ fn deleting_is_setting_to_zero() {
                 ChannelOptions { amount: Amount::Sparsity(rate), criterion, allocation, ..ChannelOptions::default() };
             let to = Destination { out: Some(&small), ..Destination::default() };
             let task = ChannelTask::Options(&options);
-            let done = prune::channels(&model, &graph, &engine, &task, &to, &Progress::default()).expect("it can be cut");
+            let done =
+                prune::channels(&model, &graph, &engine, &task, &to, &Progress::default()).expect("it can be cut");
             zeroed(&model, &done.plan, &zero);
             let input = net::sample(&mut Net::new(seed, &[]), &shape);
             let run = |path: &Path| results(std::fs::read(path).expect("the output"), &shape, &input);

@@ -2,14 +2,16 @@
 
 use super::ir::Attribute;
 use super::site::{Site, normal};
-use super::value::{Element, Value};
+use super::value::{Element, Number, Value};
 
 /// The lengths of an array's axes, where all are numbers and its elements are known.
 fn lengths(value: &Value<'_>) -> Option<Vec<usize>> {
     let count = value.elements.as_ref()?.len();
     let lengths: Option<Vec<usize>> =
         value.axes.as_ref()?.iter().map(|axis| usize::try_from(axis.length.fixed()?).ok()).collect();
-    lengths.filter(|lengths| lengths.iter().try_fold(1usize, |product, n| product.checked_mul(*n)) == Some(count))
+    // With an element there is none of length 0, so that none is longer than there are elements.
+    let product = |lengths: &Vec<usize>| lengths.iter().try_fold(1usize, |product, n| product.checked_mul(*n));
+    lengths.filter(|lengths| count > 0 && product(lengths) == Some(count))
 }
 
 /// The elements of `value` at the product of `indices`, those of each axis in their order.
@@ -85,12 +87,12 @@ pub(super) fn constant_of_shape<'a>(site: &Site<'a>, most: usize) -> Option<Vec<
     let lengths = site.inputs.first()?.integers()?;
     let each = lengths.into_iter().map(|length| usize::try_from(length).ok());
     let count = each.into_iter().try_fold(1usize, |product, length| product.checked_mul(length?))?;
-    let value = match site.node.attributes.get("value") {
-        None => 0.0,
-        Some(Attribute::Array(values)) => *values.first()?,
-        Some(_) => return None,
+    let number = match site.node.attributes.get("value") {
+        None => Number::Known(0.0),
+        Some(Attribute::Array(values)) => Number::Known(*values.first()?),
+        Some(_) => Number::Unknown,
     };
-    (count <= most).then(|| vec![Element::known(value); count])
+    (count <= most).then(|| vec![Element::from(number); count])
 }
 
 #[cfg(test)]

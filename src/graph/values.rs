@@ -14,7 +14,9 @@ pub(super) fn evaluate<'a>(site: &Site<'a>) -> Option<Vec<Element<'a>>> {
         return None;
     }
     let op = site.node.op.as_str();
-    if op != "Concat" && site.inputs.iter().skip(1).any(|value| value.counted().next().is_some()) {
+    if op != "Concat"
+        && site.inputs.iter().skip(usize::from(op != "ConstantOfShape")).any(|value| value.counted().next().is_some())
+    {
         return None;
     }
     let found = match op {

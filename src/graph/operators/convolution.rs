@@ -41,6 +41,7 @@ pub(super) fn conv<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> Followed<'
         None => state.atoms.fresh(out).ok_or(TOO_MANY)?,
     };
     state.attach(site, 1, 0, Role::Output, &made);
+    bias(state, site, &made);
     if tied.is_none() && group > 1 {
         let why = match depthwise {
             true => format!("{label} ties them to channels that no weight makes"),
@@ -52,7 +53,6 @@ pub(super) fn conv<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> Followed<'
         consume(state, site, from);
         state.attach(site, 1, 1, Role::Input, from);
     }
-    bias(state, site, &made);
     let taken = from.filter(|_| group == 1).unwrap_or_else(|| lane(per_group));
     let window = Window::read(site, &weight[2..])?;
     let spatial: Vec<Length> =

@@ -67,7 +67,7 @@ pub(super) fn follow<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> Followed
         "Pad" => select::pad(state, site),
         "Resize" | "Upsample" => resize::follow(state, site),
         "Shape" => Ok(shape(site)),
-        "ConstantOfShape" => constant_of_shape(site),
+        "ConstantOfShape" => reshape::filled(state, site),
         op => unary::follow(state, site, unary::kind(op).ok_or("is not followed")?),
     }
 }
@@ -82,14 +82,6 @@ fn shape<'a>(site: &mut Site<'a>) -> Vec<Value<'a>> {
     let rank = site.take(0).axes.map(|axes| axes.len() as u64);
     let attributes = ["start", "end"].iter().all(|&name| site.int(name).is_none());
     rank.filter(|_| attributes).map(|rank| vec![Value::of(vec![Axis::plain(Length::Fixed(rank))])]).unwrap_or_default()
-}
-
-/// The axes are what the elements of the input say.
-fn constant_of_shape<'a>(site: &mut Site<'a>) -> Followed<'a> {
-    let lengths = site.integers(0)?.ok_or("says no shape")?;
-    let axis = |length: i64| u64::try_from(length).map(|length| Axis::plain(Length::Fixed(length)));
-    let axes: Result<Vec<Axis>, _> = lengths.into_iter().map(axis).collect();
-    Ok(vec![Value::of(axes.map_err(|_| "has an axis of negative length")?)])
 }
 
 /// Channels along all axes but `allowed` must stay.

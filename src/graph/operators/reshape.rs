@@ -61,6 +61,14 @@ pub(super) fn reshape<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> Followe
     Ok(vec![Value::of(result)])
 }
 
+/// One number everywhere, in a shape that an input says.
+pub(super) fn filled<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> Followed<'a> {
+    let shape = site.take(0).elements.ok_or("takes a shape that is known only when it runs")?;
+    let entries: Vec<Entry<'a>> = shape.into_iter().map(Entry::Said).collect();
+    let lengths = lengths(state, &[], &entries)?;
+    Ok(vec![Value::of(lengths.into_iter().map(Axis::plain).collect())])
+}
+
 /// The shape that is asked for: an input, or before version 5 an attribute.
 fn entries<'a>(site: &mut Site<'a>) -> Result<Vec<Entry<'a>>, String> {
     let elements = match site.ints("shape") {

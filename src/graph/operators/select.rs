@@ -3,7 +3,7 @@
 use super::super::atoms;
 use super::super::site::Site;
 use super::super::state::State;
-use super::super::value::{Axis, Length, Value};
+use super::super::value::{Axis, Element, Length, Value};
 use super::{Followed, freeze_others};
 
 pub(super) fn slice<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> Followed<'a> {
@@ -85,7 +85,7 @@ pub(super) fn gather<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> Followed
 pub(super) fn pad<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> Followed<'a> {
     let mut axes = site.take_axes(0)?;
     let rank = axes.len();
-    let pads = site.integers_or(1, "pads")?.or_else(|| site.ints("paddings")).ok_or("says no pads")?;
+    let pads = pads(site)?;
     let along = site.integers(3)?.unwrap_or_else(|| (0..rank as i64).collect());
     if pads.len() != along.len() * 2 {
         return Err("has pads that do not fit".to_owned());
@@ -94,14 +94,14 @@ pub(super) fn pad<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> Followed<'a
     for (index, &axis) in along.iter().enumerate() {
         let (begin, end) = (pads[index], pads[index + along.len()]);
         let axis = &mut axes[site.axis(axis, rank)?];
-        if (begin, end) == (0, 0) {
+        if (begin, end) == (Some(0), Some(0)) {
             continue;
         }
         touched = true;
         if let Some(channels) = &axis.channels {
             state.atoms.freeze(channels, &format!("{} adds channels or takes some away", site.label()));
         }
-        let known = axis.length.fixed().and_then(|length| length.checked_add_signed(begin)?.checked_add_signed(end));
+        let known = axis.length.fixed().and_then(|length| length.checked_add_signed(begin?)?.checked_add_signed(end?));
         *axis = Axis::plain(known.map_or_else(|| state.symbol(), Length::Fixed));
     }
     if touched && !pads_zeros(site) {
@@ -112,6 +112,17 @@ pub(super) fn pad<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> Followed<'a
         }
     }
     Ok(vec![Value::of(axes)])
+}
+
+/// What is put before each axis, then after each; `None` where that is known only when it runs.
+fn pads(site: &Site<'_>) -> Result<Vec<Option<i64>>, String> {
+    if site.has(1) {
+        let elements = site.inputs.get(1).and_then(|value| value.elements.as_ref());
+        let elements = elements.ok_or_else(|| format!("takes {}, which is known only when it runs", site.shown(1)))?;
+        return Ok(elements.iter().map(Element::integer).collect());
+    }
+    let pads = site.ints("pads").or_else(|| site.ints("paddings")).ok_or("says no pads")?;
+    Ok(pads.into_iter().map(Some).collect())
 }
 
 /// Whether what is put around zeros is 0.
