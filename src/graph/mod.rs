@@ -1,6 +1,7 @@
 //! A network as a graph of operators, and which of its channels must be cut together.
 
 mod atoms;
+mod attach;
 mod check;
 mod classes;
 mod dependencies;
@@ -11,6 +12,7 @@ mod site;
 mod state;
 mod value;
 mod values;
+mod widths;
 
 #[cfg(test)]
 mod tests;

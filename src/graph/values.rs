@@ -45,7 +45,8 @@ fn is_list(value: &Value<'_>) -> bool {
     value.axes.as_ref().is_some_and(|axes| axes.len() <= 1)
 }
 
-fn shape<'a>(site: &Site<'a>) -> Option<Vec<Element<'a>>> {
+/// The lengths of an input's axes, or of some of them.
+pub(super) fn shape<'a>(site: &Site<'a>) -> Option<Vec<Element<'a>>> {
     let axes = site.inputs.first()?.axes.as_ref()?;
     let bound = |name: &str, default: usize| match site.int(name) {
         None => default,
@@ -137,21 +138,26 @@ fn slice<'a>(site: &Site<'a>) -> Option<Vec<Element<'a>>> {
     Some(elements)
 }
 
+/// The first index of `length` that a slice takes, and how many.
+pub(super) fn span(length: u64, start: i64, end: i64, step: i64) -> Option<(i128, u64)> {
+    let length = i128::from(length);
+    if length == 0 || step == 0 {
+        return (step != 0).then_some((0, 0));
+    }
+    let at = |at: i64| if at < 0 { i128::from(at) + length } else { i128::from(at) };
+    let step = i128::from(step);
+    let (from, to) = match step > 0 {
+        true => (at(start).clamp(0, length), at(end).clamp(0, length)),
+        false => (at(start).clamp(0, length - 1), at(end).clamp(-1, length - 1)),
+    };
+    let indices = if step > 0 { to - from } else { from - to }.max(0);
+    Some((from, u64::try_from((indices + step.abs() - 1) / step.abs()).ok()?))
+}
+
 /// Which indices of `length` a slice takes.
 fn taken(length: usize, start: i64, end: i64, step: i64) -> Option<Vec<usize>> {
-    let length = i64::try_from(length).ok()?;
-    let at = |at: i64| if at < 0 { at.saturating_add(length) } else { at };
-    let (mut from, to) = match step {
-        1.. => (at(start).clamp(0, length), at(end).clamp(0, length)),
-        0 => return None,
-        _ => (at(start).clamp(-1, length - 1), at(end).clamp(-1, length - 1)),
-    };
-    let mut taken = Vec::new();
-    while if step > 0 { from < to } else { from > to } {
-        taken.push(usize::try_from(from).ok()?);
-        from = from.saturating_add(step);
-    }
-    Some(taken)
+    let (from, count) = span(length as u64, start, end, step)?;
+    (0..i128::from(count)).map(|index| usize::try_from(from + index * i128::from(step)).ok()).collect()
 }
 
 fn transpose<'a>(site: &Site<'a>) -> Option<Vec<Element<'a>>> {
