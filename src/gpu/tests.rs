@@ -124,10 +124,11 @@ fn tensors() -> Vec<Held> {
     all
 }
 
-const GROUPINGS: [Grouping; 5] = [
+const GROUPINGS: [Grouping; 6] = [
     Grouping::Tensor,
     Grouping::Output,
     Grouping::Input,
+    Grouping::Axis(2),
     Grouping::Block(NonZeroU64::new(5).unwrap()),
     Grouping::Block(NonZeroU64::new(300).unwrap()),
 ];

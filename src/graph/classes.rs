@@ -2,11 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::atoms::{Segment, Walk};
-use super::dependencies::{Class, Edit, Layer, Macs, Member, Role, Width};
-use super::layers::{Multiplications, Product};
-use super::state::{Named, State};
-use super::{Dependencies, Graph};
+use super::atoms::Walk;
+use super::state::State;
+use super::{Class, Dependencies, Graph, Member, Role};
 use crate::Result;
 use crate::escape;
 
@@ -76,13 +74,14 @@ struct Stretch {
 }
 
 /// Classes, and the class of each channel.
-struct Sorted {
-    classes: Vec<Class>,
+pub(super) struct Sorted {
+    pub(super) classes: Vec<Class>,
     /// By root; `NOWHERE` for what is no root or in no class.
-    class_of: Vec<usize>,
+    pub(super) class_of: Vec<usize>,
 }
 
-const NOWHERE: usize = usize::MAX;
+/// The class of what is in none.
+pub(super) const NOWHERE: usize = usize::MAX;
 
 impl Sorted {
     fn of(state: &mut State<'_>) -> Self {
@@ -135,10 +134,10 @@ impl Sorted {
         let mut reason: Option<(u32, String)> = None;
         for (root, _) in part {
             self.class_of[*root as usize] = self.classes.len();
-            if let Some((rank, text)) = state.atoms.reason(*root) {
-                if reason.as_ref().is_none_or(|(first, _)| rank < *first) {
-                    reason = Some((rank, text.to_owned()));
-                }
+            if let Some((rank, text)) = state.atoms.reason(*root)
+                && reason.as_ref().is_none_or(|(first, _)| rank < *first)
+            {
+                reason = Some((rank, text.to_owned()));
             }
         }
         let member = |stretch: &Stretch| {
@@ -156,88 +155,6 @@ impl Sorted {
             members,
             frozen: reason.map(|(_, text)| text).or(irregular),
         }
-    }
-
-    /// The length of an axis in terms of classes. An axis of which a class has a part alone freezes it.
-    fn width(&mut self, state: &mut State<'_>, channels: &[Segment]) -> Width {
-        let mut width = Width::default();
-        let mut place: HashMap<usize, usize> = HashMap::new();
-        let mut walk = Walk::new(channels);
-        while let Some((atom, indices)) = walk.stretch() {
-            walk.skip(indices);
-            let class = atom.map_or(NOWHERE, |atom| self.class_of[state.atoms.root(atom) as usize]);
-            if class == NOWHERE {
-                width.fixed = width.fixed.saturating_add(indices);
-                continue;
-            }
-            let place = *place.entry(class).or_insert(width.classes.len());
-            match width.classes.get_mut(place) {
-                Some((_, sum)) => *sum = sum.saturating_add(indices),
-                None => width.classes.push((class, indices)),
-            }
-        }
-        for (class, indices) in &mut width.classes {
-            let class = &mut self.classes[*class];
-            if *indices % class.channels != 0 {
-                class.frozen.get_or_insert_with(|| "a value has some of them alone".to_owned());
-            }
-            *indices /= class.channels;
-        }
-        width
-    }
-
-    fn into_dependencies(mut self, state: &mut State<'_>) -> Dependencies {
-        let mut values = Vec::new();
-        for (name, value) in std::mem::take(&mut state.made) {
-            let axes = value.axes.iter().flatten().enumerate();
-            let widths = axes.filter_map(|(axis, is)| Some((axis, self.width(state, is.channels.as_deref()?))));
-            let widths: Vec<_> = widths.filter(|(_, width)| !width.classes.is_empty()).collect();
-            if !widths.is_empty() {
-                values.push((name.to_owned(), widths));
-            }
-        }
-        let layers = self.layers(state);
-        let edits = self.edits(state);
-        Dependencies { classes: self.classes, edits, values, layers }
-    }
-
-    fn layers(&mut self, state: &mut State<'_>) -> Vec<Layer> {
-        let mut counted = std::collections::HashSet::new();
-        let mut layers = Vec::new();
-        for draft in std::mem::take(&mut state.layers) {
-            let parameters = draft.parameters.iter().filter(|&&name| counted.insert(name));
-            let parameters: Vec<_> = parameters.map(|&name| name.to_owned()).collect();
-            let macs = match draft.macs {
-                Multiplications::None => Some(Macs::default()),
-                Multiplications::Unknown => None,
-                Multiplications::Known(product) => self.macs(state, &product),
-            };
-            layers.push(Layer { node: draft.node, name: draft.name.to_owned(), parameters, macs });
-        }
-        layers
-    }
-
-    fn macs(&mut self, state: &mut State<'_>, product: &Product) -> Option<Macs> {
-        let (output, input) = (self.width(state, &product.output), self.width(state, &product.input));
-        Some(Macs { positions: product.positions?, kernel: product.kernel, output, input })
-    }
-
-    /// What names the width of an axis that may become another.
-    fn edits(&mut self, state: &mut State<'_>) -> Vec<Edit> {
-        let mut edits = Vec::new();
-        for (named, channels) in std::mem::take(&mut state.named) {
-            let width = self.width(state, &channels);
-            if width.classes.iter().all(|&(class, _)| self.classes[class].frozen.is_some()) {
-                continue;
-            }
-            edits.push(match named {
-                Named::Group(node) => Edit::Group { node, width },
-                Named::Shape(at) => {
-                    Edit::Shape { node: at.node, input: at.input, name: at.name.to_owned(), index: at.index, width }
-                }
-            });
-        }
-        edits
     }
 }
 

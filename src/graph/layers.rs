@@ -35,12 +35,8 @@ pub(super) fn draft<'a>(state: &State<'a>, site: &Site<'a>) -> Option<Draft<'a>>
     let op = site.node.op.as_str();
     let multiplies = matches!(op, "Conv" | "ConvTranspose" | "Gemm" | "MatMul") && site.node.domain.is_empty();
     let mut parameters: Vec<&str> = Vec::new();
-    for (index, value) in site.inputs.iter().enumerate() {
-        if let Some(name) = parameter(state, value, multiplies).filter(|_| !is_setting(op, index)) {
-            if !parameters.contains(&name) {
-                parameters.push(name);
-            }
-        }
+    for (_, value) in site.inputs.iter().enumerate().filter(|&(index, _)| !is_setting(op, index)) {
+        parameters.extend(parameter(state, value, multiplies).filter(|name| !parameters.contains(name)));
     }
     let weight = site.inputs.get(1).filter(|_| multiplies).and_then(|value| parameter(state, value, true));
     let name = weight.or(parameters.first().copied())?;

@@ -1,7 +1,7 @@
 //! A network as a graph of operators, and which of its channels must be cut together.
 
-mod arrays;
 mod atoms;
+mod attach;
 mod check;
 mod classes;
 mod dependencies;
@@ -13,6 +13,7 @@ mod state;
 pub mod topology;
 mod value;
 mod values;
+mod widths;
 
 #[cfg(test)]
 mod tests;

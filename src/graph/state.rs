@@ -2,14 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::Role;
 use super::atoms::{Atoms, Channels};
-use super::ir::{Constant, Dim, Graph};
+use super::ir::{Dim, Graph};
 use super::layers::Draft;
 use super::operators;
 use super::site::Site;
 use super::value::{Axis, Length, MOST_AXES, Source, Value};
 use super::values;
-use super::{Role, check::label};
 use crate::escape;
 
 /// An axis of a tensor of the checkpoint, and the channels along it.
@@ -38,10 +38,11 @@ pub(super) struct State<'a> {
     pub(super) made: Vec<(&'a str, Value<'a>)>,
     /// Index in `made`, by name.
     by_name: HashMap<&'a str, usize>,
-    recorded: HashMap<(&'a str, usize), usize>,
+    /// Index in `records`, by tensor and axis.
+    pub(super) recorded: HashMap<(&'a str, usize), usize>,
     /// The nodes that take a value, once for each time.
-    users: HashMap<&'a str, Vec<usize>>,
-    outputs: HashSet<&'a str>,
+    pub(super) users: HashMap<&'a str, Vec<usize>>,
+    pub(super) outputs: HashSet<&'a str>,
     inputs: HashMap<&'a str, Value<'a>>,
     symbols: u32,
 }
@@ -73,14 +74,12 @@ impl<'a> State<'a> {
         let mut aliases: HashMap<&str, &str> = HashMap::new();
         for (index, node) in graph.nodes.iter().enumerate() {
             let resolve = |name: &'a str| aliases.get(name).copied().unwrap_or(name);
-            if node.op == "Identity" && node.domain.is_empty() {
-                if let ([input], [output]) = (node.inputs.as_slice(), node.outputs.as_slice()) {
-                    let source = resolve(input);
-                    if graph.constants.contains_key(source) {
-                        aliases.insert(output, source);
-                        continue;
-                    }
-                }
+            if let ("Identity", "", [input], [output]) =
+                (node.op.as_str(), node.domain.as_str(), node.inputs.as_slice(), node.outputs.as_slice())
+                && graph.constants.contains_key(resolve(input))
+            {
+                aliases.insert(output, resolve(input));
+                continue;
             }
             for name in node.inputs.iter().chain(&node.captured).filter(|name| !name.is_empty()) {
                 self.users.entry(resolve(name)).or_default().push(index);
@@ -215,56 +214,5 @@ impl<'a> State<'a> {
             value.elements.iter_mut().flatten().for_each(|element| element.source = None);
         }
         value
-    }
-
-    /// The tensor of the checkpoint that a value is.
-    pub(super) fn tensor(&self, value: &Value<'a>) -> Option<(&'a str, &'a Constant)> {
-        let (name, constant) = self.graph.constants.get_key_value(value.constant?)?;
-        (constant.is_tensor && constant.dtype.is_some()).then_some((name, constant))
-    }
-
-    /// Channels lie along an axis of input `input`. It must be a tensor of the checkpoint, which nothing else uses.
-    pub(super) fn attach(&mut self, site: &Site<'a>, input: usize, axis: usize, role: Role, channels: &Channels) {
-        let value = site.inputs.get(input).cloned().unwrap_or_default();
-        let shown = site.shown(input);
-        let Some((tensor, constant)) = self.tensor(&value) else {
-            let why = format!("{} takes {shown}, which is no tensor of the checkpoint", site.label());
-            return self.atoms.freeze(channels, &why);
-        };
-        if constant.shape.get(axis) != Some(&super::atoms::length(channels)) {
-            let why = format!("{} takes {shown}, whose shape does not fit", site.label());
-            return self.atoms.freeze(channels, &why);
-        }
-        if let Some(why) = self.shared(site, tensor) {
-            self.atoms.freeze(channels, &why);
-        }
-        match self.recorded.get(&(tensor, axis)) {
-            // One tensor, one fate, whoever uses it.
-            Some(&known) => {
-                let known = self.records[known].channels.clone();
-                self.atoms.join(&known, channels, "");
-            }
-            None => {
-                self.recorded.insert((tensor, axis), self.records.len());
-                self.records.push(Record { tensor, axis, role, channels: channels.clone() });
-            }
-        }
-    }
-
-    /// Why a tensor cannot be cut for one operator alone.
-    fn shared(&self, site: &Site<'a>, tensor: &'a str) -> Option<String> {
-        let shown = escape(tensor);
-        if self.outputs.contains(tensor) {
-            return Some(format!("`{shown}` is a result of the network"));
-        }
-        let users = self.users.get(tensor).map_or(&[][..], Vec::as_slice);
-        if users.len() < 2 {
-            return None;
-        }
-        let other = users.iter().find(|&&user| user != site.index).and_then(|&user| self.graph.nodes.get(user));
-        Some(match other {
-            Some(other) => format!("`{shown}` is shared: {} takes it, {} too", site.label(), label(other)),
-            None => format!("`{shown}` is shared: {} takes it twice", site.label()),
-        })
     }
 }

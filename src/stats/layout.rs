@@ -41,24 +41,32 @@ impl Layout {
     pub(crate) fn new(shape: &[u64], by: Grouping) -> Self {
         let elements: u64 = shape.iter().product();
         let whole = Self { rows: 1, cols: elements, kind: Kind::Whole };
-        if shape.len() < 2 || by == Grouping::Tensor {
+        let axis = match by {
+            Grouping::Output => Some(0),
+            Grouping::Input => Some(1),
+            Grouping::Axis(axis) => Some(axis),
+            Grouping::Tensor | Grouping::Block(_) => None,
+        };
+        if shape.len() < 2 || by == Grouping::Tensor || axis.is_some_and(|axis| axis >= shape.len()) {
             return whole;
         }
         if elements == 0 {
-            let groups = match by {
-                Grouping::Output => shape[0],
-                Grouping::Input => shape[1],
-                Grouping::Tensor | Grouping::Block(_) => 0,
-            };
+            let groups = axis.map_or(0, |axis| shape[axis]);
             // A shape of [2^60, 0] takes no room in a file; nobody wants 2^60 empty answers.
             return if groups > EMPTY_GROUPS { whole } else { Self { kind: Kind::Empty(groups), ..whole } };
         }
-        let (rows, cols) = (shape[0], elements / shape[0]);
-        match by {
-            Grouping::Tensor => whole,
-            Grouping::Output => Self { rows, cols, kind: Kind::Rows },
-            Grouping::Block(n) => Self { rows, cols, kind: Kind::Blocks(n.get().min(cols)) },
-            Grouping::Input => Self { rows, cols, kind: Kind::Columns(shape[2..].iter().product()) },
+        let rows = |axes: usize| shape[..axes].iter().product::<u64>();
+        match (axis, by) {
+            (None | Some(0), Grouping::Block(n)) => {
+                let cols = elements / shape[0];
+                Self { rows: shape[0], cols, kind: Kind::Blocks(n.get().min(cols)) }
+            }
+            (None | Some(0), _) => Self { rows: shape[0], cols: elements / shape[0], kind: Kind::Rows },
+            // Whatever lies before the axis are rows, which are shorter for it.
+            (Some(axis), _) => {
+                let kind = Kind::Columns(shape[axis + 1..].iter().product());
+                Self { rows: rows(axis), cols: elements / rows(axis), kind }
+            }
         }
     }
 
@@ -280,6 +288,8 @@ mod tests {
             Grouping::Tensor => 0,
             Grouping::Output => i / cols,
             Grouping::Input => i / shape[2..].iter().product::<u64>() % shape[1],
+            Grouping::Axis(axis) if axis >= shape.len() => 0,
+            Grouping::Axis(axis) => i / shape[axis + 1..].iter().product::<u64>() % shape[axis],
             Grouping::Block(n) => i / cols * cols.div_ceil(n.get()) + i % cols / n.get(),
         }
     }
@@ -289,6 +299,7 @@ mod tests {
             Just(Grouping::Tensor),
             Just(Grouping::Output),
             Just(Grouping::Input),
+            (0..5usize).prop_map(Grouping::Axis),
             (1..70_000u64).prop_map(|n| Grouping::Block(NonZeroU64::new(n).unwrap())),
             (1..9u64).prop_map(|n| Grouping::Block(NonZeroU64::new(n).unwrap())),
         ]
@@ -368,6 +379,9 @@ mod tests {
             (&[3, 0, 2], Grouping::Tensor, 1),
             (&[3, 0, 2], Grouping::Output, 3),
             (&[3, 0, 2], Grouping::Input, 0),
+            (&[3, 4, 2], Grouping::Axis(2), 2),
+            (&[3, 4], Grouping::Axis(2), 1),
+            (&[3, 0, 2], Grouping::Axis(2), 2),
             (&[0, 5], Grouping::Input, 5),
             (&[0, 5], Grouping::Block(NonZeroU64::MIN), 0),
             (&[1 << 60, 0], Grouping::Output, 1),

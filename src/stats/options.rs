@@ -16,6 +16,9 @@ pub enum Grouping {
     Output,
     /// One group for each index of axis 1, an input channel.
     Input,
+    /// One group for each index of this axis, counted from 0: 0 is [`Output`](Self::Output), 1 is [`Input`](Self::Input). A
+    /// tensor without that axis is one group.
+    Axis(usize),
     /// This many consecutive weights of a row, a row being the flattened weights of one output channel.
     Block(NonZeroU64),
 }
@@ -28,11 +31,13 @@ impl FromStr for Grouping {
             "tensor" => Ok(Self::Tensor),
             "output" => Ok(Self::Output),
             "input" => Ok(Self::Input),
-            _ => text
-                .strip_prefix("block:")
-                .and_then(|n| n.parse().ok())
-                .map(Self::Block)
-                .ok_or_else(|| "expected tensor, output, input or block:N with N ≥ 1, such as block:128".to_owned()),
+            _ if text.starts_with("axis:") => text["axis:".len()..]
+                .parse()
+                .map(Self::Axis)
+                .map_err(|_| "expected axis:N with N counted from 0, such as axis:2".to_owned()),
+            _ => text.strip_prefix("block:").and_then(|n| n.parse().ok()).map(Self::Block).ok_or_else(|| {
+                "expected tensor, output, input, axis:N, or block:N with N ≥ 1, such as block:128".to_owned()
+            }),
         }
     }
 }
@@ -43,6 +48,7 @@ impl fmt::Display for Grouping {
             Self::Tensor => f.write_str("tensor"),
             Self::Output => f.write_str("output"),
             Self::Input => f.write_str("input"),
+            Self::Axis(n) => write!(f, "axis:{n}"),
             Self::Block(n) => write!(f, "block:{n}"),
         }
     }

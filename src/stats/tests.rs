@@ -97,6 +97,8 @@ fn group_of(shape: &[u64], by: Grouping, i: u64) -> usize {
         Grouping::Tensor => 0,
         Grouping::Output => i / cols,
         Grouping::Input => i / shape[2..].iter().product::<u64>() % shape[1],
+        Grouping::Axis(axis) if axis >= shape.len() => 0,
+        Grouping::Axis(axis) => i / shape[axis + 1..].iter().product::<u64>() % shape[axis],
         Grouping::Block(n) => i / cols * cols.div_ceil(n.get()) + i % cols / n.get(),
     };
     group as usize
@@ -222,6 +224,7 @@ fn grouping() -> impl Strategy<Value = Grouping> {
         2 => Just(Grouping::Tensor),
         2 => Just(Grouping::Output),
         2 => Just(Grouping::Input),
+        2 => (0..4usize).prop_map(Grouping::Axis),
         1 => (64..4000u64).prop_map(block),
         1 => (100_000..280_000u64).prop_map(block),
     ]

@@ -39,6 +39,11 @@ def split(array, shape, by):
         groups = array.reshape(rows, columns)
     elif by == "input":
         groups = np.moveaxis(array.reshape(shape), 1, 0).reshape(shape[1], rows * math.prod(shape[2:]))
+    elif by.startswith("axis:"):
+        axis = int(by.removeprefix("axis:"))
+        if axis >= len(shape):
+            return array.reshape(1, -1), [None]
+        groups = np.moveaxis(array.reshape(shape), axis, 0).reshape(shape[axis], array.size // shape[axis])
     else:
         size = int(by.removeprefix("block:"))
         blocks = -(-columns // size)

@@ -27,7 +27,7 @@ sys.path.insert(0, str(ROOT / "tests/data"))
 import oracle  # noqa: E402
 
 TOLERANCE = {"cpu": 1e-6, "gpu": 3e-6}
-GROUPINGS = ("tensor", "output", "input", "block:16")
+GROUPINGS = ("tensor", "output", "input", "axis:2", "block:16")
 TRANSFORMS = ("none", "log", "standardize")
 QUANTILES, BINS = (0, 0.01, 0.5, 0.99, 1), 8
 COUNTED = ("count", "nan", "inf", "zeros")

@@ -77,11 +77,11 @@ pub(super) fn reads_shapes(op: &str) -> bool {
     matches!(op, "Reshape" | "Resize" | "Upsample")
 }
 
-/// The elements are `values`'s business.
+/// A list of lengths, whose elements are `values`'s business.
 fn shape<'a>(site: &mut Site<'a>) -> Vec<Value<'a>> {
-    let rank = site.take(0).axes.map(|axes| axes.len() as u64);
-    let attributes = ["start", "end"].iter().all(|&name| site.int(name).is_none());
-    rank.filter(|_| attributes).map(|rank| vec![Value::of(vec![Axis::plain(Length::Fixed(rank))])]).unwrap_or_default()
+    site.take(0);
+    let list = |elements: Vec<_>| Value::of(vec![Axis::plain(Length::Fixed(elements.len() as u64))]);
+    vec![super::values::shape(site).map(list).unwrap_or_default()]
 }
 
 /// Channels along all axes but `allowed` must stay.

@@ -4,10 +4,12 @@ use super::super::atoms;
 use super::super::site::Site;
 use super::super::state::State;
 use super::super::value::{Axis, Element, Length, Value};
+use super::super::values::span;
 use super::{Followed, freeze_others};
 
 pub(super) fn slice<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> Followed<'a> {
     let mut axes = site.take_axes(0)?;
+    let rank = axes.len();
     let starts = site.integers_or(1, "starts")?.ok_or("says no starts")?;
     let ends = site.integers_or(2, "ends")?.ok_or("says no ends")?;
     let along = site.integers_or(3, "axes")?.unwrap_or_else(|| (0..starts.len() as i64).collect());
@@ -16,7 +18,7 @@ pub(super) fn slice<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> Followed<
         return Err("has starts, ends, axes and steps that do not fit together".to_owned());
     }
     for (index, &axis) in along.iter().enumerate() {
-        let axis = &mut axes[site.axis(axis, axes_len(site))?];
+        let axis = &mut axes[site.axis(axis, rank)?];
         let (start, end, step) = (starts[index], ends[index], steps[index]);
         let all =
             start == 0 && step == 1 && axis.length.fixed().is_some_and(|length| i128::from(end) >= i128::from(length));
@@ -26,28 +28,10 @@ pub(super) fn slice<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> Followed<
         if let Some(channels) = &axis.channels {
             state.atoms.freeze(channels, &format!("{} takes a part of them", site.label()));
         }
-        let known = axis.length.fixed().and_then(|length| sliced(length, start, end, step));
-        *axis = Axis::plain(known.map_or_else(|| state.symbol(), Length::Fixed));
+        let known = axis.length.fixed().and_then(|length| span(length, start, end, step));
+        *axis = Axis::plain(known.map_or_else(|| state.symbol(), |(_, count)| Length::Fixed(count)));
     }
     Ok(vec![Value::of(axes)])
-}
-
-fn axes_len(site: &Site<'_>) -> usize {
-    site.inputs.first().and_then(|value| value.axes.as_ref()).map_or(0, Vec::len)
-}
-
-/// How many of `length` a slice takes.
-fn sliced(length: u64, start: i64, end: i64, step: i64) -> Option<u64> {
-    let length = i128::from(length);
-    let at = |at: i64| if at < 0 { i128::from(at) + length } else { i128::from(at) };
-    let step = i128::from(step);
-    let (from, to) = match step {
-        1.. => (at(start).clamp(0, length), at(end).clamp(0, length)),
-        0 => return None,
-        _ => (at(start).clamp(0, length - 1), at(end).clamp(-1, length - 1)),
-    };
-    let span = if step > 0 { to - from } else { from - to };
-    u64::try_from((span.max(0) + step.abs() - 1) / step.abs()).ok()
 }
 
 pub(super) fn split<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> Followed<'a> {

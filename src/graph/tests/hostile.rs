@@ -120,6 +120,20 @@ const ATTRIBUTES: &[&str] = &[
 
 const NUMBERS: &[i64] = &[0, 1, -1, 2, 3, -2, 4, 8, 63, 64, -9, 1 << 20, 1 << 31, 1 << 62, i64::MAX, i64::MIN];
 
+/// Lengths of 0, and slices beyond all ends.
+#[test]
+fn slices_of_nothing() {
+    for length in [0, 1, 5, i64::MAX] {
+        for (start, end, step) in
+            [(0, -1, -1), (-1, i64::MIN, -1), (i64::MIN, i64::MAX, i64::MAX), (i64::MAX, 0, i64::MIN), (0, 1, 0)]
+        {
+            let net = Net::new(17).input("x", &[1, 3, length]).tensor("w", &[4, 3, 1]).op("Conv", "a", &["x", "w"]);
+            let net = net.list("s", &[start]).list("e", &[end]).list("on", &[2]).list("step", &[step]);
+            assert_eq!(net.op("Slice", "y", &["a", "s", "e", "on", "step"]).output("y").found().classes.len(), 1);
+        }
+    }
+}
+
 mod any {
     use super::*;
     use proptest::prelude::*;

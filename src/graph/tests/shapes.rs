@@ -15,8 +15,10 @@ fn head(net: Net) -> Net {
 
 const FLAT: &str = "8 a.w[0]:o a.b[0]:b y.w[1]×16:i";
 
-/// Edits as (node, input, constant, element, fixed, classes).
-fn edits(net: &Net) -> Vec<(usize, usize, String, usize, u64, Vec<(usize, u64)>)> {
+/// Node, input, constant, element, fixed width, classes.
+type Edited = (usize, usize, String, usize, u64, Vec<(usize, u64)>);
+
+fn edits(net: &Net) -> Vec<Edited> {
     let edits = net.found().edits;
     let shape = |edit: Edit| match edit {
         Edit::Shape { node, input, name, index, width } => (node, input, name, index, width.fixed, width.classes),
@@ -212,7 +214,7 @@ fn parts_of_positions() {
         .op("Pad", "p", &["s", "pads"])
         .op("Flatten", "f", &["p"]);
     assert_eq!(head(net).classes()[0], FLAT);
-    let net = base(-1).number("nought", 0.0).list("at", &[1]);
+    let net = base(-1).list("at", &[1]);
     let net = net.with("Gather", "g", &["a", "at"], &[("axis", int(3))]).op("Flatten", "f", &["g"]);
     assert_eq!(net.gemm("y", "f", 32, 2).output("y").classes()[0], "8 a.w[0]:o a.b[0]:b y.w[1]×4:i");
     let mut net = base(-1).with("Split", "s", &["a"], &[("axis", int(2))]);
