@@ -69,7 +69,7 @@ fn other_files_are_told_by_what_they_are() {
         (f, b"PK\x03\x04\0\0\x08\x08\0\0\0\0".to_vec(), &["PyTorch", "safetensors.torch.save_file(torch.load("]),
         (f, b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.".to_vec(), &["PyTorch"]),
         (f, b"GGUF\x03\0\0\0\x10\0\0\0".to_vec(), &["GGUF", "safetensors checkpoint it was made from"]),
-        ("a.onnx", one("a", 1), &["ONNX files are not read yet", "safetensors"]),
+        ("a.onnx", one("a", 1), &["not a sound ONNX file", "export it again"]),
         ("a.pth", one("a", 1), &["PyTorch", "safetensors.torch.save_file(torch.load("]),
         ("a.PT", vec![], &["PyTorch"]),
         ("pytorch_model.bin", vec![0; 9], &["PyTorch"]),
