@@ -86,6 +86,9 @@ pub(super) const NOWHERE: usize = usize::MAX;
 impl Sorted {
     fn of(state: &mut State<'_>) -> Self {
         let mut channels = stretches(state);
+        // What no tensor of the checkpoint makes is frozen, and no class.
+        let made = |stretch: &Stretch| state.records[stretch.record as usize].role == Role::Output;
+        channels.retain(|(_, stretches)| stretches.iter().any(made));
         // The order of classes, and of channels in them: where they first appear.
         channels.sort_by_key(|(_, stretches)| stretches.first().copied());
         let mut groups: Vec<Vec<(u32, Vec<Stretch>)>> = Vec::new();

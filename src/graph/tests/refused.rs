@@ -238,3 +238,17 @@ fn weights_that_are_none() {
     assert_eq!(net.frozen("a.w"), "Conv `a` takes `x`, whose shape is unknown");
     assert_eq!(net.frozen("b.w"), "");
 }
+
+/// What a weight of no checkpoint makes is frozen, and no class, whatever else lies along it.
+#[test]
+fn channels_without_a_class() {
+    let mut net = base().conv("b", "a", 8, 4, 1).conv("y", "b", 4, 2, 1).output("y");
+    net.0.constants.get_mut("b.w").expect("it is there").is_tensor = false;
+    net.assert(&[
+        "8 a.w[0]:o a.b[0]:b | Conv `b` takes `b.w`, which is no tensor of the checkpoint",
+        &format!("2 y.w[0]:o y.b[0]:b | {RESULT}"),
+    ]);
+    let found = net.found();
+    assert!(found.values.iter().all(|(name, _)| name != "b"));
+    assert_eq!(found.layers[2].macs.as_ref().map(|macs| macs.input.fixed), Some(4));
+}
