@@ -45,8 +45,8 @@ pub struct ClassWidth {
     pub original: u64,
     /// How many there are now.
     pub kept: u64,
-    /// Why none can be deleted, if so.
-    pub frozen: Option<String>,
+    /// Why none was to be deleted, if so: it could not be proven right, or was not asked for.
+    pub whole: Option<String>,
 }
 
 /// What has happened to one tensor.

@@ -1,6 +1,5 @@
 //! What deleting channels has done, as text.
 
-use std::collections::HashMap;
 use std::io::{self, Write};
 
 use super::number::{bytes, count, grouped, percent};
@@ -20,11 +19,12 @@ pub(super) fn table(
     channels: &Channels,
     limit: Option<usize>,
 ) -> io::Result<()> {
-    let widths: HashMap<&str, (u64, u64)> =
-        channels.classes.iter().map(|class| (class.name.as_str(), (class.channels, class.kept))).collect();
     let mut rows: Vec<(String, [String; 4])> = Vec::with_capacity(channels.layers.len() + 1);
     for layer in &channels.layers {
-        let width = widths.get(layer.name.as_str()).map_or(String::new(), |(now, kept)| change(*now, *kept));
+        let width = match (layer.outputs_before, layer.outputs_after) {
+            (Some(before), Some(after)) => change(before, after),
+            _ => String::new(),
+        };
         let macs = match (layer.macs_before, layer.macs_after) {
             (Some(0), _) => String::new(),
             (Some(before), Some(after)) => change(before, after),
@@ -84,7 +84,7 @@ pub(super) fn table(
     let (before, after) = (bytes(total.bytes_before), bytes(total.bytes_after));
     writeln!(out, "{before} → {after} in {:.2} s", summary.seconds)?;
     writeln!(out, "{}: {}", summary.engine.kind, escape(&summary.engine.name))?;
-    kept_whole(out, summary, channels)
+    kept_whole(out, channels)
 }
 
 /// `20 → 14`, or the number that stays.
@@ -93,16 +93,12 @@ fn change(before: u64, after: u64) -> String {
 }
 
 /// A line for each class that stays whole: what it is, and why.
-fn kept_whole(out: &mut dyn Write, summary: &Summary, channels: &Channels) -> io::Result<()> {
-    if summary.left_out.is_empty() {
-        return Ok(());
+fn kept_whole(out: &mut dyn Write, channels: &Channels) -> io::Result<()> {
+    let mut whole = channels.classes.iter().filter_map(|class| Some((class, class.whole.as_ref()?))).peekable();
+    if whole.peek().is_some() {
+        writeln!(out, "\nleft whole:")?;
     }
-    let widths: HashMap<&str, u64> =
-        channels.classes.iter().map(|class| (class.name.as_str(), class.channels)).collect();
-    writeln!(out, "\nleft whole:")?;
-    for left in &summary.left_out {
-        let width = widths.get(left.name.as_str()).map_or(String::new(), |width| format!(" ({})", grouped(*width)));
-        writeln!(out, "  {}{width}: {}", escape(&left.name), escape(&left.reason))?;
-    }
-    Ok(())
+    whole.try_for_each(|(class, why)| {
+        writeln!(out, "  {} ({}): {}", escape(&class.name), grouped(class.channels), escape(why))
+    })
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::graph::Graph;
-use crate::{Error, Result};
+use crate::{Dtype, Error, Result};
 
 /// Changes of an ONNX file. Whatever is not named stays as it is, byte for byte.
 #[derive(Clone, Debug, Default)]
@@ -25,10 +25,20 @@ pub(crate) struct Edits {
 pub(super) struct Integers {
     /// Arrays that nothing takes any more.
     pub(super) dropped: BTreeSet<String>,
-    /// New arrays, in the order of the graph.
-    pub(super) added: Vec<(String, Vec<i64>)>,
+    /// New arrays.
+    pub(super) added: Vec<Added>,
     /// Inputs of nodes that take another array than before.
     pub(super) renamed: BTreeMap<(usize, usize), String>,
+}
+
+/// An array of integers that is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Added {
+    pub(super) name: String,
+    pub(super) shape: Vec<u64>,
+    /// 64 bits each, else 32.
+    pub(super) long: bool,
+    pub(super) values: Vec<i64>,
 }
 
 impl Integers {
@@ -48,9 +58,16 @@ impl Integers {
         let mut found = Self::default();
         for (name, all) in wanted {
             let alike = all.windows(2).all(|pair| pair[0].1 == pair[1].1);
-            if alike && uses.get(name) == Some(&all.len()) {
+            let constant = graph.constants.get(name);
+            let added = |name: &str, values: &[i64]| {
+                let long = constant.and_then(|constant| constant.dtype) != Some(Dtype::I32);
+                // What is computed, and no constant, is a list.
+                let shape = constant.map_or_else(|| vec![values.len() as u64], |constant| constant.shape.clone());
+                Added { name: name.to_owned(), shape, long, values: values.to_vec() }
+            };
+            if alike && constant.is_some() && uses.get(name) == Some(&all.len()) {
                 found.dropped.insert(name.to_owned());
-                found.added.extend(all.first().map(|(_, values)| (name.to_owned(), values.to_vec())));
+                found.added.extend(all.first().map(|(_, values)| added(name, values)));
                 continue;
             }
             for (place, values) in all {
@@ -59,11 +76,11 @@ impl Integers {
                 };
                 let new = (1..).map(|i| format!("{name}.{i}")).find(|new| {
                     !taken(new)
-                        && found.added.iter().all(|(added, _)| added != new)
+                        && found.added.iter().all(|added| added.name != *new)
                         && graph.inputs.iter().all(|i| i.name != *new)
                 });
                 let new = new.unwrap_or_default();
-                found.added.push((new.clone(), values.clone()));
+                found.added.push(added(&new, values));
                 found.renamed.insert(*place, new);
             }
         }
@@ -74,23 +91,37 @@ impl Integers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graph::Node;
+    use crate::graph::{Constant, Node};
 
     #[test]
     fn shared_shapes_are_changed_for_those_that_want_it() {
         let node = |inputs: [&str; 2]| Node { inputs: inputs.map(str::to_owned).to_vec(), ..Node::default() };
-        let graph = Graph { nodes: vec![node(["x", "a"]), node(["y", "a"]), node(["z", "b"])], ..Graph::default() };
+        let constant = |shape: &[u64]| Constant {
+            shape: shape.to_vec(),
+            dtype: Some(Dtype::I64),
+            values: Some(vec![4.0]),
+            is_tensor: true,
+        };
+        let constants = [("a", constant(&[1])), ("b", constant(&[]))].map(|(name, c)| (name.to_owned(), c)).into();
+        let nodes = vec![node(["x", "a"]), node(["y", "a"]), node(["z", "b"])];
+        let graph = Graph { nodes, constants, ..Graph::default() };
+        let added = |name: &str, shape: &[u64], value: i64| Added {
+            name: name.to_owned(),
+            shape: shape.to_vec(),
+            long: true,
+            values: vec![value],
+        };
         let edit = |integers: &[((usize, usize), i64)]| {
             let integers = integers.iter().map(|&(place, value)| (place, vec![value])).collect();
             Integers::of(&Edits { integers, ..Edits::default() }, &graph).unwrap()
         };
         let both = edit(&[((0, 1), 5), ((1, 1), 5), ((2, 1), 6)]);
-        assert_eq!(both.added, [("a".to_owned(), vec![5]), ("b".to_owned(), vec![6])]);
+        assert_eq!(both.added, [added("a", &[1], 5), added("b", &[], 6)]);
         assert!(both.renamed.is_empty() && both.dropped.len() == 2);
         let one = edit(&[((0, 1), 5)]);
-        assert_eq!((one.added, one.dropped.len()), (vec![("a.1".to_owned(), vec![5])], 0));
+        assert_eq!((one.added, one.dropped.len()), (vec![added("a.1", &[1], 5)], 0));
         assert_eq!(one.renamed[&(0, 1)], "a.1");
         let differently = edit(&[((0, 1), 5), ((1, 1), 6)]);
-        assert_eq!(differently.added, [("a.1".to_owned(), vec![5]), ("a.2".to_owned(), vec![6])]);
+        assert_eq!(differently.added, [added("a.1", &[1], 5), added("a.2", &[1], 6)]);
     }
 }

@@ -1,11 +1,11 @@
 //! The parts of an output, made from its source and what changes in it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use prost::Message;
 
 use super::array::{Array, Payload, is_data};
-use super::edits::{Edits, Integers};
+use super::edits::{Added, Edits, Integers};
 use super::parts::Part;
 use super::schema::{self, Entry, ValueInfo};
 use super::wire::{Field, Wire, field, number_field, replaced};
@@ -83,8 +83,6 @@ impl Rewrite<'_> {
         let arrays: HashMap<u64, usize> =
             onnx.arrays.iter().enumerate().filter_map(|(i, array)| Some((array.within.first()?.start, i))).collect();
         let mut parts = Vec::with_capacity(onnx.items.len());
-        let mut added: BTreeMap<&str, &[i64]> =
-            integers.added.iter().map(|(n, v)| (n.as_str(), v.as_slice())).collect();
         let mut inputs = Vec::new();
         for (index, item) in onnx.items.iter().enumerate() {
             let is_constant = onnx.constants.binary_search(&index).is_ok();
@@ -118,11 +116,11 @@ impl Rewrite<'_> {
                 _ => parts.push(Part::whole(item)),
             }
         }
-        for (name, values) in std::mem::take(&mut added) {
-            parts.push(new_integers(name, values));
+        for array in &integers.added {
+            parts.push(new_integers(array));
             // Before version 4 every initializer is an input, too.
-            if onnx.ir_version < 4 && !inputs.iter().any(|input| input == name) {
-                parts.push(new_input(name, values.len()));
+            if onnx.ir_version < 4 && !inputs.contains(&array.name) {
+                parts.push(new_input(array));
             }
         }
         Ok(parts)
@@ -270,16 +268,25 @@ fn resized(path: &std::path::Path, shape: &[u8], axes: &[(usize, u64)]) -> Resul
     })
 }
 
-fn new_integers(name: &str, values: &[i64]) -> Part {
-    let raw_data = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    let (dims, data_type) = (vec![values.len() as i64], schema::INT64);
-    let array = schema::Integers { dims, data_type, name: name.to_owned(), raw_data };
+fn new_integers(array: &Added) -> Part {
+    let four = |value: &i64| (*value as i32).to_le_bytes();
+    let raw_data = match array.long {
+        true => array.values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        false => array.values.iter().flat_map(four).collect(),
+    };
+    let dims = array.shape.iter().map(|axis| *axis as i64).collect();
+    let array = schema::Integers { dims, data_type: data_type(array), name: array.name.clone(), raw_data };
     Part::Bytes(field(schema::graph::INITIALIZER, &array.encode_to_vec()))
 }
 
-fn new_input(name: &str, length: usize) -> Part {
-    let dim = vec![schema::Dimension { dim_value: Some(length as i64), dim_param: None }];
-    let tensor = schema::TensorType { elem_type: schema::INT64, shape: Some(schema::Shape { dim }) };
-    let info = ValueInfo { name: name.to_owned(), kind: Some(schema::Type { tensor_type: Some(tensor) }) };
+fn data_type(array: &Added) -> i32 {
+    if array.long { schema::INT64 } else { schema::INT32 }
+}
+
+fn new_input(array: &Added) -> Part {
+    let length = |axis: &u64| schema::Dimension { dim_value: Some(*axis as i64), dim_param: None };
+    let shape = Some(schema::Shape { dim: array.shape.iter().map(length).collect() });
+    let tensor = schema::TensorType { elem_type: data_type(array), shape };
+    let info = ValueInfo { name: array.name.clone(), kind: Some(schema::Type { tensor_type: Some(tensor) }) };
     Part::Bytes(field(schema::graph::INPUT, &info.encode_to_vec()))
 }

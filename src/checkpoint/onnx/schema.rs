@@ -202,5 +202,7 @@ pub(super) struct Integers {
     pub(super) raw_data: Vec<u8>,
 }
 
+/// `data_type` of 32-bit integers.
+pub(super) const INT32: i32 = 6;
 /// `data_type` of 64-bit integers.
 pub(super) const INT64: i32 = 7;

@@ -1,6 +1,6 @@
 //! Parts of values, and what is put around them.
 
-use super::super::atoms;
+use super::super::atoms::{self, Channels, Segment};
 use super::super::site::Site;
 use super::super::state::State;
 use super::super::value::{Axis, Element, Length, Value};
@@ -83,6 +83,10 @@ pub(super) fn pad<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> Followed<'a
         }
         touched = true;
         if let Some(channels) = &axis.channels {
+            if let Some(between) = between_zeros(site, channels, begin, end) {
+                *axis = Axis::along(between);
+                continue;
+            }
             state.atoms.freeze(channels, &format!("{} adds channels or takes some away", site.label()));
         }
         let known = axis.length.fixed().and_then(|length| length.checked_add_signed(begin?)?.checked_add_signed(end?));
@@ -96,6 +100,18 @@ pub(super) fn pad<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> Followed<'a
         }
     }
     Ok(vec![Value::of(axes)])
+}
+
+/// Channels between as many of nothing but zeros as are put before and after them, which stay; `None` where it is something
+/// else that is put there.
+fn between_zeros(site: &Site<'_>, channels: &[Segment], begin: Option<i64>, end: Option<i64>) -> Option<Channels> {
+    let constant = matches!(site.text("mode"), None | Some("constant"));
+    let fixed = |count: Option<i64>| count.and_then(|count| u64::try_from(count).ok()).map(Segment::fixed);
+    let (begin, end) = (fixed(begin)?, fixed(end)?);
+    let known = atoms::length(channels).checked_add(begin.count)?.checked_add(end.count).is_some();
+    let some = |segment: &Segment| segment.count > 0;
+    let all = [begin].into_iter().chain(channels.iter().cloned()).chain([end]).filter(some);
+    (constant && known && pads_zeros(site)).then(|| all.collect())
 }
 
 /// What is put before each axis, then after each; `None` where that is known only when it runs.

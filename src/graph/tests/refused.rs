@@ -152,7 +152,8 @@ fn parts_of_channels() {
     assert_eq!(pad(&[0, 0, 1, 1, 0, 0, 1, 1], 0.0), "");
     assert_eq!(pad(&[0, 0, 0, 0, 0, 0, 0, 0], 1.0), "");
     assert!(pad(&[0, 0, 1, 1, 0, 0, 1, 1], 1.0).starts_with("Pad `b` does not give 0 for 0"));
-    assert_eq!(pad(&[0, 1, 0, 0, 0, 0, 0, 0], 0.0), "Pad `b` adds channels or takes some away");
+    assert_eq!(pad(&[0, -1, 0, 0, 0, 1, 0, 0], 0.0), "Pad `b` adds channels or takes some away");
+    assert_eq!(pad(&[0, 1, 0, 0, 0, 0, 0, 0], 1.0), "Pad `b` adds channels or takes some away");
     let mut net = base().with("Split", "b", &["a"], &[("axis", int(1))]);
     net.0.nodes[1].outputs.push("c".to_owned());
     assert_eq!(net.conv("y", "b", 4, 2, 1).output("y").frozen("a.w"), "Split `b` takes them apart");

@@ -247,7 +247,8 @@ fn computed_pads() {
         .conv("z", "p", 12, 5, 1)
         .conv("y", "z", 5, 2, 1)
         .output("y");
-    assert_eq!(net.frozen("a.w"), "Pad `p` adds channels or takes some away");
+    // Two zeros, the eight channels, two zeros.
+    assert_eq!(net.classes()[0], "8 a.w[0]:o a.b[0]:b z.w[1]@2:i");
     assert_eq!(net.frozen("z.w"), "");
     let macs = |net: &Net| net.found().layers[1].macs.as_ref().map(|macs| macs.with(&[8, 5, 2]));
     assert_eq!(macs(&net), Some(12 * 5 * 4 * 6));

@@ -14,6 +14,10 @@ pub struct LayerCost {
     pub name: String,
     /// What it does, as ONNX names it.
     pub operator: String,
+    /// Channels that it makes; `None` where the shapes do not say it, and for what is no Conv, ConvTranspose, Gemm or MatMul.
+    pub outputs_before: Option<u64>,
+    /// Those that are left.
+    pub outputs_after: Option<u64>,
     /// Weights, biases, scales and shifts; running means and variances are no parameters.
     pub parameters_before: u64,
     /// Those that are left.
@@ -118,9 +122,14 @@ impl<'a> Counter<'a> {
 
     /// Every layer, where widths go from `now` to `after`.
     pub(super) fn layers(&self, graph: &Graph, now: &[u64], after: &[u64]) -> Vec<LayerCost> {
+        let outputs = |layer: &Layer, channels: &[u64]| {
+            layer.macs.as_ref().filter(|macs| macs.kernel > 0).map(|macs| macs.output.with(channels))
+        };
         let cost = |(index, layer): (usize, &Layer)| LayerCost {
             name: layer.name.clone(),
             operator: graph.nodes.get(layer.node).map(|node| node.op.clone()).unwrap_or_default(),
+            outputs_before: outputs(layer, now),
+            outputs_after: outputs(layer, after),
             parameters_before: self.parameters(index, now, now),
             parameters_after: self.parameters(index, now, after),
             macs_before: layer.macs.as_ref().map(|macs| macs.with(now)),

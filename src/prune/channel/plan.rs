@@ -45,16 +45,14 @@ impl Plan {
         }
         let mut cuts = Vec::with_capacity(dependencies.classes.len());
         for class in &dependencies.classes {
-            let mut planned = self.classes.iter().filter(|planned| planned.name == class.name);
+            // Parts of a layer's channels may be classes of one name: where they lie tells them apart.
+            let mut planned = self.classes.iter().filter(|p| p.name == class.name && p.members == class.members);
             let (Some(this), None) = (planned.next(), planned.next()) else {
-                return Err(fail(&class.name, "it is in the plan never or twice".to_owned()));
+                return Err(fail(&class.name, "its channels lie elsewhere, or are planned twice".to_owned()));
             };
-            if this.channels != class.channels || this.members != class.members {
+            if this.channels != class.channels {
                 let (planned, there) = (this.channels, class.channels);
-                return Err(fail(
-                    &class.name,
-                    format!("{planned} channels are planned and {there} are there, or elsewhere"),
-                ));
+                return Err(fail(&class.name, format!("{planned} channels are planned, and {there} are there")));
             }
             if let (false, Some(why)) = (this.cut.is_empty(), &class.frozen) {
                 return Err(fail(&class.name, format!("its channels cannot be deleted: {why}")));

@@ -59,7 +59,7 @@ pub fn channels(
         channels: *channels,
         original: *original,
         kept: *kept,
-        frozen: class.frozen.clone(),
+        whole: whole(&plan.left_out, class),
     };
     let classes = dependencies.classes.iter().zip(&original).zip(now.iter().zip(&after)).map(width).collect();
     let channels = Channels { classes, cost: Cost::of(&layers), layers };
@@ -67,6 +67,12 @@ pub fn channels(
     summary.channels = Some(channels);
     summary.seconds = start.elapsed().as_secs_f64();
     Ok(Outcome { plan, summary })
+}
+
+/// Why a class stays whole, as the plan says; the plan names those that share a name alike.
+fn whole(left_out: &[LeftOut], class: &Class) -> Option<String> {
+    let left = left_out.iter().find(|left| left.name == key(class)).map(|left| left.reason.clone());
+    class.frozen.clone().or(left)
 }
 
 /// Channels of each class before any pruning.
@@ -79,13 +85,22 @@ fn originals(model: &Checkpoint, dependencies: &Dependencies) -> Result<Vec<u64>
         None => BTreeMap::new(),
     };
     // What has grown since is another layer of the same name.
-    Ok(dependencies.classes.iter().map(|c| known.get(&c.name).copied().unwrap_or(0).max(c.channels)).collect())
+    let original = |class: &Class| known.get(&key(class)).copied().unwrap_or(0).max(class.channels);
+    Ok(dependencies.classes.iter().map(original).collect())
+}
+
+/// What a class is called in metadata: several may be parts of one layer's outputs.
+fn key(class: &Class) -> String {
+    match class.members.first().map_or(0, |member| member.start) {
+        0 => class.name.clone(),
+        start => format!("{}[{start}]", class.name),
+    }
 }
 
 fn widths_as_metadata(dependencies: &Dependencies, original: &[u64], after: &[u64]) -> BTreeMap<String, String> {
     let classes = dependencies.classes.iter().zip(original.iter().zip(after));
     let pruned = classes.filter(|(_, (original, after))| after < original);
-    let widths: BTreeMap<&str, u64> = pruned.map(|(class, (original, _))| (class.name.as_str(), *original)).collect();
+    let widths: BTreeMap<String, u64> = pruned.map(|(class, (original, _))| (key(class), *original)).collect();
     match (widths.is_empty(), serde_json::to_string(&widths)) {
         (false, Ok(text)) => BTreeMap::from([(WIDTHS.to_owned(), text)]),
         _ => BTreeMap::new(),
@@ -133,7 +148,7 @@ fn plan(
         coupled: Some(options.coupled),
         transform: options.standardize.then(|| "standardize".to_owned()),
         tensors: Vec::new(),
-        left_out: left_out.filter_map(|(c, why)| Some(LeftOut { name: c.name.clone(), reason: why? })).collect(),
+        left_out: left_out.filter_map(|(c, why)| Some(LeftOut { name: key(c), reason: why? })).collect(),
         classes,
     })
 }
