@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use secateur::checkpoint::{Named, check_outputs};
 use secateur::prune::allocation::round_half_even;
-use secateur::prune::{self, Allocation, Criterion, Destination, Keep, Masks, Options, Outcome, Pattern, Plan, Task};
+use secateur::prune::{
+    self, Allocation, Criterion, Destination, Keep, Masks, Options, Outcome, Pattern, Plan, Rates, Task,
+};
 use secateur::report::PruneFormat;
 use secateur::{Checkpoint, Error, Progress, Result};
 
@@ -24,6 +26,7 @@ Examples:
   secateur prune ./Llama-3.1-8B -o ./Llama-2of4 --pattern 2:4
   secateur prune model.safetensors -o m.safetensors --sparsity 0.9 --allocation moments --plan plan.json
   secateur prune model.safetensors --sparsity 0.9 --allocation global --dry-run
+  secateur prune model.safetensors -o m.safetensors --rates rates.toml
 
 Cut are the weights of the lowest scores, ties by lower index; NaN never is. A cut weight becomes zero: the file keeps \
 its size (`secateur audit` says what it could weigh). Token embeddings, output heads, scales and routers are left \
@@ -33,8 +36,11 @@ pub(crate) struct Prune {
     #[arg(long, short, value_name = "OUT", required_unless_present = "dry_run")]
     output: Option<PathBuf>,
     /// The share of the eligible weights to cut, at least 0 and less than 1: 0.5 or 50%
-    #[arg(long, value_name = "RATE", value_parser = parse::rate, allow_hyphen_values = true, required_unless_present_any = ["pattern", "from_plan", "from_mask"])]
+    #[arg(long, value_name = "RATE", value_parser = parse::rate, allow_hyphen_values = true, required_unless_present_any = ["pattern", "rates", "from_plan", "from_mask"])]
     sparsity: Option<f64>,
+    /// Instead of --sparsity: a TOML file of globs over names and rates, such as "conv*.weight" = 0.3; the rest stays
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sparsity", "from_plan", "from_mask"])]
+    rates: Option<PathBuf>,
     /// What is cut: element, or N:M to keep N of every M along the input axis
     #[arg(long, value_name = "PATTERN", default_value_t = Pattern::Element)]
     pattern: Pattern,
@@ -122,10 +128,11 @@ impl Prune {
         let shared = self.common.options()?;
         if self.pattern == Pattern::Element
             && self.sparsity.is_none()
+            && self.rates.is_none()
             && self.from_plan.is_none()
             && self.from_mask.is_none()
         {
-            return Err(Error::Usage("--pattern element needs --sparsity RATE".to_owned()));
+            return Err(Error::Usage("--pattern element needs --sparsity RATE or --rates FILE".to_owned()));
         }
         if matches!(self.pattern, Pattern::NofM(_)) && self.sparsity.is_some() {
             return Err(Error::Usage("N:M says by itself how much is cut: leave --sparsity out".to_owned()));
@@ -135,6 +142,7 @@ impl Prune {
             pattern: self.pattern,
             keep: self.keep,
             allocation: self.allocation,
+            rates: self.rates.as_deref().map(Rates::read).transpose()?,
             selection: shared.selection,
             only_given: self.common.named(),
             memory_bytes: shared.memory_bytes,
@@ -151,6 +159,7 @@ impl Prune {
             ("--from-plan", self.from_plan.as_deref()),
             ("--from-mask", self.from_mask.as_deref()),
             ("--criterion", norms),
+            ("--rates", self.rates.as_deref()),
         ];
         check_outputs(model, out, &named(&sides), &named(&inputs))
     }

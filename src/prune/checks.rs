@@ -25,6 +25,20 @@ impl Options {
             }
             _ => {}
         }
+        if self.rates.is_some() {
+            if self.pattern != Pattern::Element {
+                return wrong("N:M says by itself how much is cut: leave --rates out");
+            }
+            if self.sparsity != 0.0 {
+                return wrong("--rates says how much is cut: leave --sparsity out");
+            }
+            if self.allocation != Allocation::Uniform {
+                return Err(Error::Usage(format!(
+                    "--rates says how much is cut of each tensor: leave --allocation {} out",
+                    self.allocation
+                )));
+            }
+        }
         let smallest = matches!(self.allocation, Allocation::Lamp | Allocation::Moments);
         if smallest && self.keep == Keep::Smallest {
             return Err(Error::Usage(format!(

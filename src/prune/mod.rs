@@ -36,6 +36,7 @@ mod pattern;
 mod plan;
 mod random;
 mod rank;
+mod rates;
 mod run;
 mod schedule;
 mod scored;
@@ -54,6 +55,7 @@ pub use n_of_m::NofM;
 pub use pattern::Pattern;
 pub use plan::{LeftOut, Plan, PlannedTensor};
 pub use random::Random;
+pub use rates::{Rates, parse_rate};
 pub use run::{Destination, Outcome, run};
 pub use schedule::Schedule;
 pub use summary::{Pruned, Summary, Total};
@@ -74,6 +76,8 @@ pub struct Options {
     pub keep: Keep,
     /// How the rate is shared among the tensors.
     pub allocation: Allocation,
+    /// A rate for each tensor instead of one for all: those without are left out. For elements, beside `uniform`.
+    pub rates: Option<Rates>,
     /// Which tensors.
     pub selection: Selection,
     /// Whether the selection names tensors, which are then eligible whatever their rank and name.
@@ -90,6 +94,7 @@ impl Default for Options {
             criterion: Criterion::Magnitude,
             keep: Keep::Largest,
             allocation: Allocation::Uniform,
+            rates: None,
             selection: Selection::default(),
             only_given: false,
             memory_bytes: 1 << 30,

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use super::allocation::{self, Candidate, Histograms};
 use super::checks::nothing;
 use super::magnitudes::{histograms as each_histogram, piece_of, pieces};
-use super::{Allocation, Criterion, Keep, LeftOut, Masks, NofM, Options, Pattern, Plan, Score, Task, Within, left_out};
+use super::{
+    Allocation, Criterion, Keep, LeftOut, Masks, NofM, Options, Pattern, Plan, Rates, Score, Task, Within, left_out,
+};
 use crate::scan::{Compute, Counts, Request, Values};
 use crate::scan::{CutCounts, File};
 use crate::stats::Moments;
@@ -69,16 +71,21 @@ impl Targets {
             criterion: options.criterion.clone(),
             keep: options.keep,
             pattern: options.pattern,
-            allocation: (options.pattern == Pattern::Element).then_some(options.allocation),
+            allocation: (options.pattern == Pattern::Element && options.rates.is_none()).then_some(options.allocation),
             global: 0,
         };
+        if let Some(rates) = &options.rates {
+            rates.check(model.tensors().iter().map(Tensor::name))?;
+        }
         let mut chosen = Vec::new();
         let mut unfit = Vec::new();
         for (index, tensor) in model.tensors().iter().enumerate() {
-            let why = left_out(tensor, &options.selection, options.only_given).or_else(|| {
-                unfit.push(LeftOut { name: tensor.name().to_owned(), reason: this.unfit(tensor)? });
-                unfit.last().map(|left| left.reason.clone())
-            });
+            let mut why = left_out(tensor, &options.selection, options.only_given);
+            if why.is_none() {
+                why = this.unfit(tensor).or(unrated(options, tensor)?);
+                let reason = why.clone();
+                unfit.extend(reason.map(|reason| LeftOut { name: tensor.name().to_owned(), reason }));
+            }
             match (why, tensor.float()) {
                 (None, Some(float)) => chosen.push((index, float)),
                 (why, _) => {
@@ -112,6 +119,9 @@ impl Targets {
         file: &File,
         chosen: &[(usize, Float)],
     ) -> Result<Vec<What>> {
+        if let Some(rates) = &options.rates {
+            return self.rated(rates, file, chosen);
+        }
         let rate = options.sparsity;
         let candidate = |(index, _): &(usize, Float)| {
             let tensor = file.tensors[*index];
@@ -143,6 +153,19 @@ impl Targets {
             }
         };
         Ok(counts.into_iter().map(What::Lowest).collect())
+    }
+
+    /// A rate for each tensor, which every one of them has.
+    fn rated(&self, rates: &Rates, file: &File, chosen: &[(usize, Float)]) -> Result<Vec<What>> {
+        let each = |(index, _): &(usize, Float)| {
+            let tensor = file.tensors[*index];
+            let rate = rates.rate(tensor.name())?.unwrap_or(0.0);
+            Ok(match self.within() {
+                Within::Tensor => What::Lowest(allocation::round_half_even(rate, tensor.elements())),
+                Within::Row => What::EachRow(allocation::round_half_even(rate, columns(tensor))),
+            })
+        };
+        chosen.iter().map(each).collect()
     }
 
     pub(super) fn score(&self) -> Option<&dyn Score> {
@@ -225,6 +248,12 @@ impl Targets {
         this.targets.sort_by_key(|t| model.tensors()[t.index].name());
         Ok(this)
     }
+}
+
+/// Why a table of rates leaves a tensor out.
+fn unrated(options: &Options, tensor: &Tensor) -> Result<Option<String>> {
+    let Some(rates) = &options.rates else { return Ok(None) };
+    Ok(rates.rate(tensor.name())?.is_none().then(|| rates.none()))
 }
 
 fn n_of_m(tensor: &Tensor, pattern: NofM) -> What {
