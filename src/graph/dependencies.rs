@@ -1,5 +1,7 @@
 //! What depends on what: classes of channels, and what has to be rewritten when some are deleted.
 
+use serde::{Deserialize, Serialize};
+
 /// Which channels of a network can be deleted, and everything that goes with them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Dependencies {
@@ -29,7 +31,7 @@ pub struct Class {
 
 /// A stretch of an axis of a tensor of the checkpoint: channel `c` of the class is the `run` indices of the axis from
 /// `start + c · run` on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
     /// The tensor's name.
     pub tensor: String,
@@ -44,7 +46,8 @@ pub struct Member {
 }
 
 /// What a member does to the channels of its class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Role {
     /// A weight that makes them; weights of depthwise convolutions, too.
     Output,

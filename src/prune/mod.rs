@@ -25,6 +25,7 @@
 
 pub mod allocation;
 mod bracket;
+mod channel;
 mod checks;
 mod criterion;
 mod eligibility;
@@ -47,6 +48,7 @@ mod units;
 mod wanda;
 
 pub use allocation::Allocation;
+pub use channel::{Amount, ChannelOptions, Costs, GroupCriterion, LayerCost, PlannedClass, layer_costs, plan_channels};
 pub use criterion::{Criterion, Keep, Score, Within};
 pub use eligibility::left_out;
 pub use magnitudes::kth_magnitude;

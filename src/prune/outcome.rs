@@ -28,7 +28,10 @@ pub(super) fn plan(model: &Checkpoint, found: &Targets, targets: &[Target]) -> P
         criterion: found.criterion.to_string(),
         keep: found.keep.to_string(),
         allocation: found.allocation.map(|a| a.to_string()),
+        coupled: None,
+        transform: None,
         tensors: targets.iter().map(planned).collect(),
+        classes: Vec::new(),
         left_out: found.left_out.clone(),
     }
 }
