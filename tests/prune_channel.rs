@@ -1,152 +1,20 @@
 //! Which channels a plan cuts: those that a few naive lines say.
 
+#[path = "files/channels.rs"]
+mod channels;
 mod files;
 #[path = "files/models.rs"]
 mod models;
 #[path = "files/nets.rs"]
 mod nets;
 
-use std::collections::BTreeMap;
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::NonZeroU64;
 
-use files::Folder;
-use models::{Made, file_of};
+use channels::{Case, SCORED, cuts, kept, naive_order, naive_scores, with};
+use models::Made;
 use nets::{Net, WIDTHS, Widths, costs};
 use proptest::prelude::*;
-use secateur::graph::{Dependencies, Member, Role};
-use secateur::prune::{
-    Allocation, Amount, ChannelOptions, GroupCriterion, Keep, Plan, Rates, layer_costs, plan_channels,
-};
-use secateur::{Checkpoint, Engine, Progress, Result, Selection, Tensor};
-
-const SCORED: [GroupCriterion; 6] = [
-    GroupCriterion::Variance,
-    GroupCriterion::Kurtosis,
-    GroupCriterion::Skewness,
-    GroupCriterion::Mean,
-    GroupCriterion::L1,
-    GroupCriterion::L2,
-];
-
-/// A network as a file, and what it was called originally.
-struct Case {
-    net: Net,
-    model: Checkpoint,
-    original: BTreeMap<String, u64>,
-    _folder: Folder,
-}
-
-impl Case {
-    fn new(widths: Widths, seed: u64) -> Self {
-        Self::of(Net::new(widths, seed))
-    }
-
-    fn of(net: Net) -> Self {
-        let folder = Folder::new();
-        let model = folder.open("m.safetensors", &file_of(&net.tensors, &[])).expect("a good model");
-        Self { net, model, original: BTreeMap::new(), _folder: folder }
-    }
-
-    fn try_plan(&self, options: &ChannelOptions, threads: usize) -> Result<Plan> {
-        let engine = Engine::cpu(NonZeroUsize::new(threads))?;
-        plan_channels(&self.model, &self.net.dependencies, &self.original, options, &engine, &Progress::default())
-    }
-
-    fn plan(&self, options: &ChannelOptions) -> Plan {
-        self.try_plan(options, 2).expect("a plan")
-    }
-
-    fn refusal(&self, options: &ChannelOptions) -> String {
-        self.try_plan(options, 1).expect_err("no plan").to_string()
-    }
-
-    fn costs(&self, plan: &Plan) -> secateur::prune::Costs {
-        let shape = |name: &str| self.model.get(name).map(Tensor::shape);
-        let kept: Vec<u64> = plan.classes.iter().map(|class| class.kept()).collect();
-        layer_costs(&self.net.dependencies, shape, &kept).expect("shapes are known")
-    }
-}
-
-fn cuts(plan: &Plan) -> Vec<Vec<u64>> {
-    plan.classes.iter().map(|class| class.cut.clone()).collect()
-}
-
-fn kept(plan: &Plan) -> Vec<u64> {
-    plan.classes.iter().take(4).map(|class| class.kept()).collect()
-}
-
-fn with(amount: Amount, allocation: Allocation) -> ChannelOptions {
-    ChannelOptions { amount, allocation, ..ChannelOptions::default() }
-}
-
-/// The weights of one channel of a member.
-fn channel(tensors: &[Made], member: &Member, channel: u64) -> Vec<f64> {
-    let tensor = tensors.iter().find(|t| t.name == member.tensor).expect("a tensor");
-    let inner: u64 = tensor.shape[member.axis + 1..].iter().product();
-    let first = member.start + channel * member.run;
-    let of = |i: u64| (first..first + member.run).contains(&(i / inner % tensor.shape[member.axis]));
-    (0u64..).zip(tensor.values()).filter(|(i, _)| of(*i)).map(|(_, w)| w).collect()
-}
-
-fn naive_score(criterion: GroupCriterion, w: &[f64]) -> f64 {
-    let n = w.len() as f64;
-    let mean = w.iter().sum::<f64>() / n;
-    let power = |p: i32| w.iter().map(|x| (x - mean).powi(p)).sum::<f64>() / n;
-    match criterion {
-        GroupCriterion::Variance => power(2),
-        GroupCriterion::Kurtosis => power(4) / power(2).powi(2),
-        GroupCriterion::Skewness => (power(3) / power(2).powf(1.5)).abs(),
-        GroupCriterion::Mean => mean.abs(),
-        GroupCriterion::L1 => w.iter().map(|x| x.abs()).sum(),
-        GroupCriterion::L2 => w.iter().map(|x| x * x).sum::<f64>().sqrt(),
-        GroupCriterion::Random { .. } => unreachable!("not scored by weights"),
-    }
-}
-
-/// The scores of each class.
-fn naive_scores(net: &Net, options: &ChannelOptions) -> Vec<Vec<f64>> {
-    let standard = |tensors: &[Made]| -> Vec<Made> {
-        let each = |t: &Made| {
-            let w = t.values();
-            let mean = w.iter().sum::<f64>() / w.len() as f64;
-            let sigma = naive_score(GroupCriterion::Variance, &w).sqrt();
-            let bytes = w.iter().flat_map(|w| ((w - mean) / sigma).to_le_bytes()).collect();
-            Made::new(&t.name, secateur::Dtype::F64, &t.shape, bytes)
-        };
-        tensors.iter().map(each).collect()
-    };
-    let tensors = if options.standardize { standard(&net.tensors) } else { net.tensors.clone() };
-    let rank = |member: &Member| tensors.iter().find(|t| t.name == member.tensor).map_or(0, |t| t.shape.len());
-    let each = |class: &secateur::graph::Class| {
-        let of = |member: &Member| -> Vec<f64> {
-            (0..class.channels).map(|c| naive_score(options.criterion, &channel(&tensors, member, c))).collect()
-        };
-        if !options.coupled {
-            return of(&class.members[0]);
-        }
-        let weights = class.members.iter().filter(|m| matches!(m.role, Role::Output | Role::Input) && rank(m) > 1);
-        let mut scores = vec![0.0; class.channels as usize];
-        for term in weights.map(of) {
-            let mean = term.iter().sum::<f64>() / class.channels as f64;
-            scores.iter_mut().zip(term).for_each(|(score, value)| *score += value / mean);
-        }
-        scores
-    };
-    net.dependencies.classes.iter().take(4).map(each).collect()
-}
-
-/// All channels of the classes, in the order in which they go.
-fn naive_order(dependencies: &Dependencies, scores: &[Vec<f64>], keep: Keep) -> Vec<(usize, u64)> {
-    let name = |class: usize| dependencies.classes[class].name.as_bytes();
-    let sign = if keep == Keep::Smallest { -1.0 } else { 1.0 };
-    let mut all: Vec<(usize, u64)> =
-        (0..scores.len()).flat_map(|class| (0..scores[class].len() as u64).map(move |c| (class, c))).collect();
-    all.sort_by(|&(a, i), &(b, j)| {
-        let (x, y) = (sign * scores[a][i as usize], sign * scores[b][j as usize]);
-        x.total_cmp(&y).then(name(a).cmp(name(b))).then(i.cmp(&j))
-    });
-    all
-}
+use secateur::prune::{Allocation, Amount, ChannelOptions, GroupCriterion, Keep, Plan};
 
 #[test]
 fn the_lowest_scores_go() {
@@ -187,6 +55,22 @@ fn the_lowest_scores_go() {
             }
             want.iter_mut().for_each(|cut| cut.sort_unstable());
             assert_eq!(cuts(&case.plan(&options)), want, "global {criterion} {coupled} {standardize} {keep}");
+        }
+    }
+}
+
+#[test]
+fn weights_of_many_pieces() {
+    let widths = [120, 40, 30, 90];
+    let case = Case::new(widths, 17);
+    for criterion in [GroupCriterion::Variance, GroupCriterion::L1] {
+        let options = ChannelOptions { criterion, ..with(Amount::Sparsity(0.5), Allocation::Uniform) };
+        let order = naive_order(&case.net.dependencies, &naive_scores(&case.net, &options), Keep::Largest);
+        for (class, planned) in case.plan(&options).classes.iter().take(4).enumerate() {
+            let half = widths[class] as usize / 2;
+            let mut want: Vec<u64> = order.iter().filter(|of| of.0 == class).map(|of| of.1).take(half).collect();
+            want.sort_unstable();
+            assert_eq!(planned.cut, want, "{criterion} {}", planned.name);
         }
     }
 }
@@ -319,7 +203,8 @@ fn costs_are_what_is_written_out() {
 fn reductions_are_the_least_that_reach() {
     let case = Case::new(WIDTHS, 10);
     type Part = fn(Widths) -> u64;
-    let of: [(fn(f64) -> Amount, Part); 2] = [(Amount::Parameters, |w| costs(w).0), (Amount::Macs, |w| costs(w).1)];
+    type Of = fn(f64) -> Amount;
+    let of: [(Of, Part); 2] = [(Amount::Parameters, |w| costs(w).0), (Amount::Macs, |w| costs(w).1)];
     for (amount, part) in of {
         let share = |plan: &Plan| {
             let now: Widths = kept(plan).try_into().expect("four");
@@ -363,160 +248,6 @@ fn operations_need_shapes() {
     let found = case.costs(&plan);
     assert_eq!((found.macs_after, found.layers[3].macs_after), (None, None));
     assert!(found.layers[2].macs_after.is_some());
-}
-
-#[test]
-fn a_rate_for_each_class() {
-    let case = Case::new([10; 4], 12);
-    let plan = |text: &str| {
-        let rates = Rates::parse("r.toml", text).expect("good rates");
-        case.try_plan(&with(Amount::Rates(rates), Allocation::Uniform), 1)
-    };
-    let found = plan("'conv*.weight' = 0.3\n'conv2.weight' = '50%'\nfc1 = 0").expect("a plan");
-    assert_eq!(kept(&found), [7, 5, 10, 10]);
-    let why: Vec<_> = found.classes.iter().map(|class| class.frozen.as_deref()).collect();
-    assert_eq!(why, [None, None, Some("no rate in r.toml"), None, Some("an output of the network")]);
-    assert_eq!(found.allocation, None);
-    for (text, part) in [
-        ("'conv9*' = 0.1", "`conv9*` matches no name"),
-        ("'c*' = 0.1\n'*1.weight' = 0.2", "`conv1.weight`"),
-        ("fc2 = 0.1", "`fc2`: an output of the network"),
-    ] {
-        let error = plan(text).err().map(|error| error.to_string());
-        let part = if text.starts_with("fc2") { "no rate in r.toml" } else { part };
-        assert!(error.as_ref().is_some_and(|error| error.contains(part)), "{text}: {error:?}");
-    }
-}
-
-#[test]
-fn what_is_left_alone_says_why() {
-    let case = Case::new(WIDTHS, 13);
-    let chosen = |only: &[&str], skip: &[&str]| {
-        let owned = |globs: &[&str]| globs.iter().map(|&glob| glob.to_owned()).collect::<Vec<_>>();
-        let selection = Selection::new(&owned(only), &owned(skip)).expect("good globs");
-        ChannelOptions { selection, ..with(Amount::Sparsity(0.5), Allocation::Global) }
-    };
-    let plan = case.plan(&chosen(&["conv*"], &["conv2*"]));
-    assert_eq!(kept(&plan), [3, 4, 5, 8]);
-    let why: Vec<_> = plan.classes.iter().filter_map(|class| class.frozen.as_deref()).collect();
-    let only = "not chosen by --only";
-    assert_eq!(why, ["skipped by --skip", only, only, "an output of the network"]);
-    let told = case.refusal(&chosen(&[], &["*"]));
-    assert!(told.contains("no channel can be cut (`conv1.weight`: skipped by --skip; "), "{told}");
-    assert!(told.contains("; and 2 more)"), "{told}");
-    let told = Case::new([1; 4], 1).refusal(&ChannelOptions::default());
-    assert!(told.contains("`conv1.weight`: its only channel stays"), "{told}");
-
-    let mut net = Net::new(WIDTHS, 13);
-    net.dependencies.classes[0].frozen = Some("Softmax\u{1b} over it".to_owned());
-    net.tensors[7] = Made::new("fc2", secateur::Dtype::I64, &[8, 10], vec![0; 640]);
-    let case = Case::of(net);
-    let plan = case.plan(&with(Amount::Sparsity(0.5), Allocation::Uniform));
-    assert_eq!(kept(&plan), [6, 2, 3, 8]);
-    assert!(plan.classes[3].frozen.as_ref().is_some_and(|why| why.contains("`fc2` is I64")), "{plan:?}");
-    let told = case.refusal(&chosen(&["none"], &[]));
-    assert!(told.contains("Softmax\\u{1b} over it"), "{told}");
-    // Alone, the first weight has all that is asked.
-    let options = ChannelOptions { coupled: false, ..with(Amount::Sparsity(0.5), Allocation::Uniform) };
-    assert_eq!(kept(&case.plan(&options)), [6, 2, 3, 4]);
-}
-
-#[test]
-fn options_that_contradict() {
-    let case = Case::new(WIDTHS, 14);
-    let rates = || Amount::Rates(Rates::parse("r", "'*' = 0.1").expect("good rates"));
-    let l1 = ChannelOptions { criterion: GroupCriterion::L1, standardize: true, ..ChannelOptions::default() };
-    for (options, part) in [
-        (with(Amount::Sparsity(0.1), Allocation::Erk), "uniform, global or variance"),
-        (with(Amount::Sparsity(0.1), Allocation::Lamp), "uniform, global or variance"),
-        (with(Amount::Sparsity(0.1), Allocation::Moments), "--allocation moments"),
-        (with(Amount::Sparsity(1.0), Allocation::Uniform), "--sparsity"),
-        (with(Amount::Sparsity(f64::NAN), Allocation::Uniform), "--sparsity"),
-        (with(Amount::Parameters(-0.1), Allocation::Uniform), "--params"),
-        (with(Amount::Macs(1.0), Allocation::Uniform), "--macs"),
-        (with(rates(), Allocation::Global), "--rates"),
-        (l1, "l1 is not defined"),
-    ] {
-        let told = case.refusal(&options);
-        assert!(told.contains(part), "{told}");
-    }
-}
-
-#[test]
-fn graphs_of_other_weights_are_refused() {
-    type Change = fn(&mut Member);
-    let changes: [(Change, &str); 6] = [
-        (|m| m.tensor = "none".to_owned(), "no such tensor"),
-        (|m| m.axis = 4, "no axis 4"),
-        (|m| m.start = 1, "too few"),
-        (|m| m.run = 2, "too few"),
-        (|m| m.run = 0, "too few"),
-        (|m| (m.start, m.run) = (u64::MAX, u64::MAX), "too few"),
-    ];
-    for (change, part) in changes {
-        let mut net = Net::new(WIDTHS, 15);
-        change(&mut net.dependencies.classes[0].members[3]);
-        let told = Case::of(net).refusal(&ChannelOptions::default());
-        assert!(told.contains(part) && told.contains("not that of the weights"), "{told}");
-    }
-    let mut net = Net::new(WIDTHS, 15);
-    net.dependencies.classes[0].name = "conv1.bias".to_owned();
-    let plan = Case::of(net).plan(&with(Amount::Sparsity(0.5), Allocation::Uniform));
-    assert!(
-        plan.classes[0].frozen.as_ref().is_some_and(|why| why.contains("no matrix")) && plan.classes[0].cut.is_empty()
-    );
-}
-
-#[test]
-fn plans_are_checked() {
-    let case = Case::new(WIDTHS, 16);
-    let plan = case.plan(&with(Amount::Sparsity(0.5), Allocation::Uniform));
-    let check = |plan: &Plan| plan.classes_for(&case.model, &case.net.dependencies);
-    assert_eq!(check(&plan).expect("its own plan"), cuts(&plan));
-    let folder = Folder::new();
-    let file = folder.write("plan.json", serde_json::to_vec(&plan).expect("JSON"));
-    assert_eq!(Plan::read(&file).expect("a plan"), plan);
-    let json = serde_json::to_value(&plan).expect("JSON");
-    assert_eq!(json["classes"][0]["members"][4]["role"], "input");
-    assert!(json["classes"][0].get("frozen").is_none() && json.get("transform").is_none());
-    // In another order it is the same.
-    let mut turned = plan.clone();
-    turned.classes.reverse();
-    assert_eq!(check(&turned).expect("the same plan"), cuts(&plan));
-
-    type Change = fn(&mut Plan);
-    let changes: [(Change, &[&str]); 12] = [
-        (|p| p.pattern = "element".to_owned(), &["`element` cuts no channels"]),
-        (|p| drop(p.classes.pop()), &["`fc2`", "no such class"]),
-        (|p| p.classes[1].name = "conv9".to_owned(), &["`conv2.weight`", "no such class"]),
-        (|p| p.classes.push(p.classes[0].clone()), &["`conv1.weight`", "twice"]),
-        (
-            |p| {
-                let other = secateur::prune::PlannedClass { name: "new".to_owned(), ..p.classes[0].clone() };
-                p.classes.push(other);
-            },
-            &["`new`", "the model has no such class"],
-        ),
-        (|p| p.classes[0].channels = 7, &["7 channels in the plan and 6 in the model"]),
-        (|p| p.classes[0].members[3].start = 1, &["depends", "`conv2.weight`"]),
-        (|p| p.classes[0].cut = vec![1, 1], &["not ascending: 1 before 1"]),
-        (|p| p.classes[0].cut = vec![1, 6], &["channel 6", "there are 6"]),
-        (|p| p.classes[0].cut = (0..6).collect(), &["one has to stay"]),
-        (|p| p.classes[0].original = 5, &["6 channels, and 5 before"]),
-        (|p| p.classes[4].cut = vec![0], &["`fc2`", "cannot be cut: an output of the network"]),
-    ];
-    for (change, parts) in changes {
-        let mut changed = plan.clone();
-        change(&mut changed);
-        let told = check(&changed).expect_err("it is not for this model").to_string();
-        parts.iter().for_each(|part| assert!(told.contains(part), "{part}: {told}"));
-    }
-
-    let selection = Selection::new(&["conv1*".into()], &[]).expect("good globs");
-    let part = plan.clone().only(&selection);
-    let counts: Vec<usize> = cuts(&part).iter().map(Vec::len).collect();
-    assert_eq!(counts, [3, 0, 0, 0, 0]);
-    assert!(check(&part).is_ok());
 }
 
 proptest! {
