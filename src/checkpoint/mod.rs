@@ -38,6 +38,7 @@ mod tensor;
 mod write;
 
 pub use selection::Selection;
+pub(crate) use selection::matcher;
 pub use tensor::Tensor;
 pub use write::{Live, Named, Planned, Writer, check_outputs, remove_temporaries};
 

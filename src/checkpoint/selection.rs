@@ -54,7 +54,11 @@ fn matches(globs: &[GlobMatcher], name: &str) -> bool {
     globs.iter().any(|glob| glob.is_match(name))
 }
 
-fn matcher(glob: &str) -> Result<GlobMatcher> {
+/// The one meaning of a glob over names.
+///
+/// # Errors
+/// [`Error::Usage`] names the glob, as in [`Selection::new`].
+pub(crate) fn matcher(glob: &str) -> Result<GlobMatcher> {
     let bad = |why: &str| {
         let shown: String = escape(glob).chars().take(80).collect();
         Error::Usage(format!(

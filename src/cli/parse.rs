@@ -41,21 +41,9 @@ pub(crate) fn memory(text: &str) -> Result<u64, String> {
 }
 
 /// A share between 0 and 1: `0.5` or `50%`.
-pub(crate) fn rate(text: &str) -> Result<f64, String> {
-    let wrong = || "expected a number between 0 and 1, such as 0.5 or 50%".to_owned();
-    let (digits, exponent) = match text.strip_suffix('%') {
-        Some(digits) => (digits, "e-2"),
-        None => (text, ""),
-    };
-    if !is_decimal(digits) {
-        return Err(wrong());
-    }
-    // 99.9% has to be the f64 nearest 0.999, which 99.9 / 100 is not.
-    let rate: f64 = format!("{digits}{exponent}").parse().map_err(|_| wrong())?;
-    if (0.0..=1.0).contains(&rate) { Ok(rate) } else { Err(wrong()) }
-}
+pub(crate) use secateur::prune::parse_rate as rate;
 
-/// Digits with at most one point among them: no sign, exponent, `inf` or `nan`.
+/// Digits with at most one point among them: no sign, no exponent.
 fn is_decimal(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
         && text.bytes().any(|byte| byte.is_ascii_digit())

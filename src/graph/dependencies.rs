@@ -29,6 +29,17 @@ pub struct Class {
     pub frozen: Option<String>,
 }
 
+impl Class {
+    /// What tells it from the others: its name, and where in that weight its channels start, unless that is at 0. Of a
+    /// layer's outputs some may be in one class and some in another.
+    pub fn key(&self) -> String {
+        match self.members.first().map_or(0, |member| member.start) {
+            0 => self.name.clone(),
+            start => format!("{}[{start}]", self.name),
+        }
+    }
+}
+
 /// A stretch of an axis of a tensor of the checkpoint: channel `c` of the class is the `run` indices of the axis from
 /// `start + c · run` on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,9 +17,6 @@ impl Options {
         }
         match self.pattern {
             Pattern::Channel => return wrong("channels are not cut weight by weight: prune::channels deletes them"),
-            Pattern::NofM(_) if self.rates.is_some() => {
-                return wrong("N:M says by itself how much is cut: leave --rates out");
-            }
             Pattern::NofM(_) if self.sparsity != 0.0 => {
                 return wrong("N:M says by itself how much is cut: leave --sparsity out");
             }
@@ -28,8 +25,19 @@ impl Options {
             }
             _ => {}
         }
-        if self.rates.is_some() && (self.sparsity != 0.0 || self.allocation != Allocation::Uniform) {
-            return wrong("--rates says how much of each tensor is cut: leave --sparsity and --allocation out");
+        if self.rates.is_some() {
+            if self.pattern != Pattern::Element {
+                return wrong("N:M says by itself how much is cut: leave --rates out");
+            }
+            if self.sparsity != 0.0 {
+                return wrong("--rates says how much is cut: leave --sparsity out");
+            }
+            if self.allocation != Allocation::Uniform {
+                return Err(Error::Usage(format!(
+                    "--rates says how much is cut of each tensor: leave --allocation {} out",
+                    self.allocation
+                )));
+            }
         }
         let smallest = matches!(self.allocation, Allocation::Lamp | Allocation::Moments);
         if smallest && self.keep == Keep::Smallest {

@@ -48,7 +48,10 @@ mod units;
 mod wanda;
 
 pub use allocation::Allocation;
-pub use channel::{Amount, ChannelOptions, ChannelTask, Cost, GroupCriterion, LayerCost, PlannedClass, channels};
+pub use channel::{
+    Amount, ChannelOptions, ChannelTask, Costs, GroupCriterion, LayerCost, PlannedClass, channels, layer_costs,
+    plan_channels,
+};
 pub use criterion::{Criterion, Keep, Score, Within};
 pub use eligibility::left_out;
 pub use magnitudes::kth_magnitude;
@@ -57,10 +60,10 @@ pub use n_of_m::NofM;
 pub use pattern::Pattern;
 pub use plan::{LeftOut, Plan, PlannedTensor};
 pub use random::Random;
-pub use rates::Rates;
+pub use rates::{Rates, parse_rate};
 pub use run::{Destination, Outcome, run};
 pub use schedule::Schedule;
-pub use summary::{Channels, ClassWidth, Pruned, Summary, Total};
+pub use summary::{Channels, ClassWidth, Cost, Pruned, PrunedLayer, Summary, Total};
 pub use wanda::Wanda;
 
 use crate::Selection;
@@ -70,8 +73,6 @@ use crate::Selection;
 pub struct Options {
     /// The share of the eligible weights to cut, from 0 up to but not including 1. N:M says it by itself.
     pub sparsity: f64,
-    /// Instead of `sparsity`, a share for each tensor; those without one are left out.
-    pub rates: Option<Rates>,
     /// What is cut at once.
     pub pattern: Pattern,
     /// How weights are scored.
@@ -80,6 +81,8 @@ pub struct Options {
     pub keep: Keep,
     /// How the rate is shared among the tensors.
     pub allocation: Allocation,
+    /// A rate for each tensor instead of one for all: those without are left out. For elements, beside `uniform`.
+    pub rates: Option<Rates>,
     /// Which tensors.
     pub selection: Selection,
     /// Whether the selection names tensors, which are then eligible whatever their rank and name.
@@ -92,11 +95,11 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             sparsity: 0.0,
-            rates: None,
             pattern: Pattern::Element,
             criterion: Criterion::Magnitude,
             keep: Keep::Largest,
             allocation: Allocation::Uniform,
+            rates: None,
             selection: Selection::default(),
             only_given: false,
             memory_bytes: 1 << 30,

@@ -30,8 +30,8 @@ pub(super) fn plan(model: &Checkpoint, found: &Targets, targets: &[Target]) -> P
         allocation: found.allocation.map(|a| a.to_string()),
         coupled: None,
         transform: None,
-        classes: Vec::new(),
         tensors: targets.iter().map(planned).collect(),
+        classes: Vec::new(),
         left_out: found.left_out.clone(),
     }
 }

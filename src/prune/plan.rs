@@ -30,22 +30,22 @@ pub struct Plan {
     pub secateur: String,
     /// What is cut: `element`, `N:M` or `channel`.
     pub pattern: String,
-    /// How weights are scored, as [`Criterion`] spells it.
+    /// How weights are scored, as [`Criterion`] spells it, or channels, as [`GroupCriterion`](super::GroupCriterion) does.
     pub criterion: String,
     /// Which scores stay.
     pub keep: String,
     /// How the rate was shared among the tensors, for the reader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allocation: Option<String>,
-    /// Of channels: whether they were scored by all that goes with them.
+    /// Whether channels were scored by all that depends on them, for the reader.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coupled: Option<bool>,
-    /// Of channels: what was done to the weights before.
+    /// What was done to weights before channels were scored, for the reader: `standardize`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub transform: Option<String>,
     /// The tensors that are cut, bytewise by name.
     pub tensors: Vec<PlannedTensor>,
-    /// Classes of channels, in the order of the graph.
+    /// The classes of channels, in the order of the graph, where the pattern is `channel`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<PlannedClass>,
     /// What stays as it is, and why.
@@ -97,7 +97,7 @@ impl Plan {
             .map_err(|e| Error::format(path, format!("this is no plan: {e} (--plan writes one)")))
     }
 
-    /// The part of the plan that is about the tensors of `selection`.
+    /// The part of the plan that is about the tensors of `selection`: of classes of channels, those whose weights it means.
     #[must_use]
     pub fn only(mut self, selection: &Selection) -> Self {
         let left =
@@ -105,6 +105,7 @@ impl Plan {
         let (chosen, others): (Vec<_>, Vec<_>) = self.tensors.into_iter().partition(|t| selection.includes(&t.name));
         self.left_out.extend(others.iter().map(left));
         self.tensors = chosen;
+        self.classes.iter_mut().for_each(|class| class.only(selection));
         self
     }
 

@@ -24,6 +24,13 @@ impl Random {
         Self { seed }
     }
 
+    /// The score of channel `index` of the class `name`, at least 0 and less than 1.
+    pub(super) fn channel(&self, name: &str, index: u64) -> f64 {
+        let [a, b] = threefry(self.key(name), [index as u32, (index >> 32) as u32]);
+        let bits = (u64::from(b) << 32 | u64::from(a)) >> 11;
+        bits as f64 / (1u64 << 53) as f64
+    }
+
     fn key(&self, name: &str) -> [u32; 2] {
         // FNV-1a, of which the names of a model need no more than that they differ.
         let hash =

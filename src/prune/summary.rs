@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Cost, LayerCost, LeftOut};
+use super::{LayerCost, LeftOut};
 use crate::EngineInfo;
 
 /// What a run has done, tensor by tensor.
@@ -29,9 +29,36 @@ pub struct Channels {
     /// The classes of channels, in the order of the graph.
     pub classes: Vec<ClassWidth>,
     /// The layers, in the order of the graph.
-    pub layers: Vec<LayerCost>,
+    pub layers: Vec<PrunedLayer>,
     /// All layers together.
     pub cost: Cost,
+}
+
+/// A layer before and after.
+#[derive(Clone, Debug, Serialize)]
+pub struct PrunedLayer {
+    /// What it does, as ONNX names it.
+    pub operator: String,
+    /// Channels that it makes; `None` where the shapes do not say it, and for what is no Conv, ConvTranspose, Gemm or MatMul.
+    pub outputs_before: Option<u64>,
+    /// Those that are left.
+    pub outputs_after: Option<u64>,
+    /// Its name, parameters and operations.
+    #[serde(flatten)]
+    pub cost: LayerCost,
+}
+
+/// What a whole network costs before and after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Cost {
+    /// Weights, biases, scales and shifts; running means and variances are no parameters.
+    pub parameters_before: u64,
+    /// Those that are left.
+    pub parameters_after: u64,
+    /// Multiply-accumulate operations for one sample; `None` where those of a layer are not known.
+    pub macs_before: Option<u64>,
+    /// Those that are left.
+    pub macs_after: Option<u64>,
 }
 
 /// The width of a class of channels.

@@ -71,16 +71,21 @@ impl Targets {
             criterion: options.criterion.clone(),
             keep: options.keep,
             pattern: options.pattern,
-            allocation: (options.pattern == Pattern::Element).then_some(options.allocation),
+            allocation: (options.pattern == Pattern::Element && options.rates.is_none()).then_some(options.allocation),
             global: 0,
         };
+        if let Some(rates) = &options.rates {
+            rates.check(model.tensors().iter().map(Tensor::name))?;
+        }
         let mut chosen = Vec::new();
         let mut unfit = Vec::new();
         for (index, tensor) in model.tensors().iter().enumerate() {
-            let why = left_out(tensor, &options.selection, options.only_given).or_else(|| {
-                unfit.push(LeftOut { name: tensor.name().to_owned(), reason: this.unfit(tensor)? });
-                unfit.last().map(|left| left.reason.clone())
-            });
+            let mut why = left_out(tensor, &options.selection, options.only_given);
+            if why.is_none() {
+                why = this.unfit(tensor).or(unrated(options, tensor)?);
+                let reason = why.clone();
+                unfit.extend(reason.map(|reason| LeftOut { name: tensor.name().to_owned(), reason }));
+            }
             match (why, tensor.float()) {
                 (None, Some(float)) => chosen.push((index, float)),
                 (why, _) => {
@@ -88,15 +93,6 @@ impl Targets {
                     this.left_out.push(LeftOut { name: tensor.name().to_owned(), reason });
                 }
             }
-        }
-        if let Some(rates) = &options.rates {
-            let names: Vec<&str> =
-                chosen.iter().map(|(index, _): &(usize, Float)| model.tensors()[*index].name()).collect();
-            let found = rates.of(&names)?;
-            let left = names.iter().filter(|name| !found.contains_key(*name));
-            let reason = "no rate for it".to_owned();
-            this.left_out.extend(left.map(|name| LeftOut { name: (*name).to_owned(), reason: reason.clone() }));
-            chosen.retain(|(index, _)| found.contains_key(model.tensors()[*index].name()));
         }
         if chosen.is_empty() {
             return Err(Error::format(model.path(), nothing(model, options, &this.left_out, &unfit)));
@@ -123,10 +119,10 @@ impl Targets {
         file: &File,
         chosen: &[(usize, Float)],
     ) -> Result<Vec<What>> {
-        let rate = options.sparsity;
         if let Some(rates) = &options.rates {
-            return with_rates(rates, file, chosen);
+            return self.rated(rates, file, chosen);
         }
+        let rate = options.sparsity;
         let candidate = |(index, _): &(usize, Float)| {
             let tensor = file.tensors[*index];
             Candidate::new(tensor.name(), tensor.shape())
@@ -157,6 +153,19 @@ impl Targets {
             }
         };
         Ok(counts.into_iter().map(What::Lowest).collect())
+    }
+
+    /// A rate for each tensor, which every one of them has.
+    fn rated(&self, rates: &Rates, file: &File, chosen: &[(usize, Float)]) -> Result<Vec<What>> {
+        let each = |(index, _): &(usize, Float)| {
+            let tensor = file.tensors[*index];
+            let rate = rates.rate(tensor.name())?.unwrap_or(0.0);
+            Ok(match self.within() {
+                Within::Tensor => What::Lowest(allocation::round_half_even(rate, tensor.elements())),
+                Within::Row => What::EachRow(allocation::round_half_even(rate, columns(tensor))),
+            })
+        };
+        chosen.iter().map(each).collect()
     }
 
     pub(super) fn score(&self) -> Option<&dyn Score> {
@@ -241,16 +250,10 @@ impl Targets {
     }
 }
 
-/// A rate of its own for each tensor; what has none loses nothing.
-fn with_rates(rates: &Rates, file: &File, chosen: &[(usize, Float)]) -> Result<Vec<What>> {
-    let names: Vec<&str> = chosen.iter().map(|(index, _)| file.tensors[*index].name()).collect();
-    let found = rates.of(&names)?;
-    let cut = |(index, _): &(usize, Float)| {
-        let tensor = file.tensors[*index];
-        let rate = found.get(tensor.name()).copied().unwrap_or(0.0);
-        What::Lowest(allocation::round_half_even(rate, tensor.elements()))
-    };
-    Ok(chosen.iter().map(cut).collect())
+/// Why a table of rates leaves a tensor out.
+fn unrated(options: &Options, tensor: &Tensor) -> Result<Option<String>> {
+    let Some(rates) = &options.rates else { return Ok(None) };
+    Ok(rates.rate(tensor.name())?.is_none().then(|| rates.none()))
 }
 
 fn n_of_m(tensor: &Tensor, pattern: NofM) -> What {

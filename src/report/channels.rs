@@ -25,13 +25,13 @@ pub(super) fn table(
             (Some(before), Some(after)) => change(before, after),
             _ => String::new(),
         };
-        let macs = match (layer.macs_before, layer.macs_after) {
+        let macs = match (layer.cost.macs_before, layer.cost.macs_after) {
             (Some(0), _) => String::new(),
             (Some(before), Some(after)) => change(before, after),
             _ => "?".to_owned(),
         };
-        let parameters = change(layer.parameters_before, layer.parameters_after);
-        rows.push((escape(&layer.name), [escape(&layer.operator), width, parameters, macs]));
+        let parameters = change(layer.cost.parameters_before, layer.cost.parameters_after);
+        rows.push((escape(&layer.cost.name), [escape(&layer.operator), width, parameters, macs]));
     }
     let cost = &channels.cost;
     let macs = match (cost.macs_before, cost.macs_after) {

@@ -29,6 +29,7 @@ Examples:
   secateur prune ./Llama-3.1-8B -o ./Llama-2of4 --pattern 2:4
   secateur prune model.safetensors -o m.safetensors --sparsity 0.9 --allocation moments --plan plan.json
   secateur prune model.safetensors --sparsity 0.9 --allocation global --dry-run
+  secateur prune model.safetensors -o m.safetensors --rates rates.toml
   secateur prune model.onnx -o small.onnx --pattern channel --criterion variance --sparsity 0.3
   secateur prune model.onnx -o small.onnx --pattern channel --macs 50% --allocation global --round-to 8
 
@@ -92,10 +93,12 @@ pub(crate) struct Prune {
 
 impl Prune {
     pub(crate) fn run(self, quiet: bool) -> Result<()> {
+        // A plan says by itself what it is about; what it may not overwrite is known before it is read.
+        let opened = self.from_plan.is_some().then(|| self.open()).transpose()?;
         let plan = self.from_plan.as_deref().map(Plan::read).transpose()?;
         let planned = plan.as_ref().map(|plan| plan.pattern.as_str());
         if self.pattern == Pattern::Channel || planned == Some("channel") {
-            return self.run_channels(plan, quiet);
+            return self.run_channels(plan, opened, quiet);
         }
         if let Some(flag) = self.channel.given().or(self.channel.topology.is_some().then_some("--topology")) {
             return Err(Error::Usage(format!("{flag} is about channels: add --pattern channel, or leave it out")));
@@ -103,10 +106,9 @@ impl Prune {
         let mut options = self.options()?;
         // A rate that cannot be should not have to wait for a model.
         options.check()?;
-        let model = Checkpoint::open(&self.common.model)?;
+        let model = opened.map_or_else(|| self.open(), Ok)?;
         let selection = options.selection.clone();
         self.common.check_chosen(&model, &selection)?;
-        self.check_outputs(&model)?;
         let plan = plan.map(|plan| plan.only(&selection));
         let masks = self.from_mask.as_deref().map(Masks::open).transpose()?.map(|masks| masks.only(selection));
         let task = match (&plan, &masks) {
@@ -127,7 +129,14 @@ impl Prune {
         self.print(&done)
     }
 
-    fn run_channels(self, plan: Option<Plan>, quiet: bool) -> Result<()> {
+    /// The model, beside which every output may be written.
+    fn open(&self) -> Result<Checkpoint> {
+        let model = Checkpoint::open(&self.common.model)?;
+        self.check_outputs(&model)?;
+        Ok(model)
+    }
+
+    fn run_channels(self, plan: Option<Plan>, opened: Option<Checkpoint>, quiet: bool) -> Result<()> {
         if self.mask.is_some() || self.from_mask.is_some() {
             return Err(Error::Usage("masks are of single weights: a plan (--plan) says which channels go".to_owned()));
         }
@@ -136,8 +145,7 @@ impl Prune {
             return Err(Error::Usage(why.to_owned()));
         }
         let options = if plan.is_none() { Some(self.channel_options()?) } else { None };
-        let model = Checkpoint::open(&self.common.model)?;
-        self.check_outputs(&model)?;
+        let model = opened.map_or_else(|| self.open(), Ok)?;
         let graph = self.channel.graph(&model)?;
         let task = match (&plan, &options) {
             (Some(plan), _) => ChannelTask::Plan(plan),
@@ -184,9 +192,9 @@ impl Prune {
         let shared = self.common.options()?;
         if self.pattern == Pattern::Element
             && self.sparsity.is_none()
+            && self.rates.is_none()
             && self.from_plan.is_none()
             && self.from_mask.is_none()
-            && self.rates.is_none()
         {
             return Err(Error::Usage("--pattern element needs --sparsity RATE or --rates FILE".to_owned()));
         }
@@ -195,10 +203,10 @@ impl Prune {
         }
         Ok(Options {
             sparsity: self.sparsity.unwrap_or(0.0),
-            rates: self.rates.as_deref().map(Rates::read).transpose()?,
             pattern: self.pattern,
             keep: self.keep,
             allocation: self.allocation,
+            rates: self.rates.as_deref().map(Rates::read).transpose()?,
             selection: shared.selection,
             only_given: self.common.named(),
             memory_bytes: shared.memory_bytes,

@@ -23,6 +23,7 @@ pub use lamp::lamp;
 pub use moments::moments;
 pub use remainders::remainders;
 pub use variance::variance;
+pub(super) use variance::variance_within;
 
 use crate::stats::Moments;
 use std::fmt;

@@ -1,6 +1,6 @@
 //! Densities by the variances of the tensors.
 
-use super::{Candidate, capacities, names, remainders, round_half_even, whole};
+use super::{Candidate, capacities, names, remainders, round_half_even, sum, whole};
 use crate::stats::Moments;
 
 /// A tensor of larger variance loses more: the share exp(−λ·σ²·fan_in) of it stays, fan_in being the product of the axes
@@ -16,15 +16,27 @@ use crate::stats::Moments;
 /// If there are not as many moments as candidates.
 pub fn variance(rate: f64, candidates: &[Candidate], moments: &[Moments]) -> Vec<u64> {
     assert_eq!(candidates.len(), moments.len(), "one set of moments a candidate");
-    let total = round_half_even(rate, whole(candidates));
     let capacity = capacities(candidates, moments);
+    let least = vec![0; candidates.len()];
+    variance_within(round_half_even(rate, whole(candidates)), &least, &capacity, candidates, moments)
+}
+
+/// [`variance`] where `total` are cut, and of each candidate at least its `least` and at most its `capacity`.
+pub(in crate::prune) fn variance_within(
+    total: u64,
+    least: &[u64],
+    capacity: &[u64],
+    candidates: &[Candidate],
+    moments: &[Moments],
+) -> Vec<u64> {
+    let total = total.max(sum(least.iter().copied()));
     let weight = weights(candidates, moments);
     let targets = |lambda: f64| -> Vec<f64> {
-        let each = candidates.iter().zip(&weight).zip(&capacity);
+        let each = candidates.iter().zip(&weight).zip(least.iter().zip(capacity));
         // −expm1 keeps the digits of a small share.
-        each.map(|((candidate, &weight), &most)| {
+        each.map(|((candidate, &weight), (&least, &most))| {
             let share = if weight > 0.0 { -libm::expm1(-lambda * weight) } else { 0.0 };
-            (share * candidate.count as f64).min(most as f64)
+            (share * candidate.count as f64).max(least as f64).min(most as f64)
         })
         .collect()
     };
@@ -38,7 +50,7 @@ pub fn variance(rate: f64, candidates: &[Candidate], moments: &[Moments]) -> Vec
             high = middle;
         }
     }
-    remainders(&targets(f64::from_bits(low)), &capacity, &names(candidates), total)
+    remainders(&targets(f64::from_bits(low)), capacity, &names(candidates), total)
 }
 
 /// σ²·fan_in, in a unit that makes the largest 1: λ takes any common factor.

@@ -1,121 +1,189 @@
-//! Scores of channels: by the CPU's code whatever the engine, so that they are the same bits everywhere.
+//! What each channel is worth: one canonical routine of the CPU's, whatever the engine.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
-use super::{ChannelOptions, GroupCriterion};
-use crate::graph::{Class, Dependencies, Member, Role};
-use crate::prune::{Random, Score};
+use super::classes::Part;
+use super::{Allocation, ChannelOptions, GroupCriterion};
+use crate::graph::Member;
+use crate::prune::{Keep, Random};
 use crate::scan::{Compute, Counts, File, Piece, Request, Values};
-use crate::stats::fold::Groups;
 use crate::stats::layout::Layout;
 use crate::stats::{Grouping, Moments};
-use crate::{Checkpoint, Engine, Error, Progress, Result, Tensor};
+use crate::{Checkpoint, Engine, Float, Progress, Result, Tensor};
 
-/// The scores of each class's channels; none where a class is not `chosen`.
+/// A class's channels, scored.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scored {
+    /// By channel.
+    pub(super) scores: Vec<f64>,
+    /// Channels in the order in which they go.
+    pub(super) ranks: Vec<u64>,
+    /// The moments of the first weight, under `variance`.
+    pub(super) root: Moments,
+}
+
+/// A read of a tensor by one of its axes, and who wants it.
+struct Job<'a> {
+    tensor: &'a Tensor,
+    float: Float,
+    layout: Layout,
+    uses: Vec<Use<'a>>,
+}
+
+/// One of the scored weights of a class, by its place among them; `None` for the moments of all of the tensor.
+struct Use<'a> {
+    part: usize,
+    term: Option<(usize, &'a Member)>,
+}
+
+/// The scores of the channels of each of `parts`.
 pub(super) fn scores(
     model: &Checkpoint,
-    dependencies: &Dependencies,
-    chosen: &[bool],
+    parts: &[Part],
     options: &ChannelOptions,
     engine: &Engine,
     progress: &Progress,
-) -> Result<Vec<Vec<f64>>> {
-    let classes = || dependencies.classes.iter().zip(chosen);
-    if let GroupCriterion::Random { seed } = options.criterion {
-        let random = Random::new(seed);
-        return classes()
-            .map(|(class, chosen)| if *chosen { drawn(model, class, random) } else { Ok(vec![]) })
-            .collect();
-    }
-    // Of each tensor and axis, the members that lie along it: class, place among its scored members, member.
-    let mut wanted: BTreeMap<(&str, usize), Vec<(usize, usize, &Member)>> = BTreeMap::new();
-    let mut found: Vec<Vec<Vec<f64>>> = vec![Vec::new(); dependencies.classes.len()];
-    for (index, (class, _)) in classes().enumerate().filter(|(_, (_, chosen))| **chosen) {
-        for (place, member) in scored(model, class, options.coupled).enumerate() {
-            wanted.entry((&member.tensor, member.axis)).or_default().push((index, place, member));
-            found[index].push(Vec::new());
+) -> Result<Vec<Scored>> {
+    let mut found: Vec<Scored> = vec![Scored::default(); parts.len()];
+    // A score for each channel by each weight: 8 bytes a group, so that they are summed in the order of the members
+    // whatever the order of reading.
+    let mut terms: Vec<Vec<Vec<f64>>> = parts.iter().map(|part| vec![Vec::new(); part.scored.len()]).collect();
+    let jobs = jobs(parts, options.allocation == Allocation::Variance);
+    pass(model, &jobs, options.memory_bytes, engine, progress, |job, groups| {
+        let mut whole = Moments::default();
+        groups.iter().for_each(|moments| whole.combine(moments));
+        for Use { part, term } in &job.uses {
+            match term {
+                None => found[*part].root = whole,
+                Some((term, member)) => {
+                    terms[*part][*term] = values(groups, &whole, member, parts[*part].class.channels, options);
+                }
+            }
         }
-    }
-    progress.expect(wanted.keys().map(|(tensor, _)| model.get(tensor).map_or(0, Tensor::bytes)).sum());
-    // The moments of one tensor at a time are held.
-    for ((name, axis), members) in wanted {
-        let groups = moments(model, name, axis, engine, progress)?;
-        for (class, place, member) in members {
-            found[class][place] = of_member(member, dependencies.classes[class].channels, &groups, options);
-        }
-    }
-    let classes = found.into_iter().zip(&dependencies.classes);
-    Ok(classes.map(|(members, class)| together(members, class, options)).collect())
-}
-
-/// The weights of a class that say something of its channels: all of them, or those of the first layer's outputs.
-fn scored<'a>(model: &'a Checkpoint, class: &'a Class, coupled: bool) -> impl Iterator<Item = &'a Member> {
-    let is_weight = move |member: &&Member| {
-        matches!(member.role, Role::Output | Role::Input)
-            && model.get(&member.tensor).is_some_and(|t| t.shape().len() >= 2 && t.float().is_some())
-    };
-    class.members.iter().filter(is_weight).take(if coupled { usize::MAX } else { 1 })
-}
-
-/// The moments of each index of an axis, and of the whole tensor.
-fn moments(model: &Checkpoint, name: &str, axis: usize, engine: &Engine, progress: &Progress) -> Result<Groups> {
-    let wrong = || Error::tensor(model.path(), name, "has no channels along the axis it should");
-    let tensor = model.get(name).ok_or_else(wrong)?;
-    let by = match axis {
-        0 => Grouping::Output,
-        1 => Grouping::Input,
-        _ => return Err(wrong()),
-    };
-    let float = tensor.float().ok_or_else(wrong)?;
-    let layout = Layout::new(tensor.shape(), by);
-    let file = File { checkpoint: model, tensors: &[tensor], progress };
-    let mut pieces = layout.pieces(float, layout.all()).map(|region| Piece { tensor: 0, float, layout, region });
-    let mut found = Groups::new(0, layout.groups());
-    let request = Request { moments: Some(Values::Weights), ..Request::default() };
-    engine.cpu_engine().scan(&file, &mut pieces, &request, &mut Counts::default(), &mut |piece, moments| {
-        layout.runs(piece.region).zip(moments).for_each(|(run, m)| found.add(run.group, m));
-        Ok(())
     })?;
+    for ((part, found), terms) in parts.iter().zip(&mut found).zip(terms) {
+        found.scores = match options.criterion {
+            GroupCriterion::Random { seed } => {
+                let random = Random::new(seed);
+                (0..part.class.channels).map(|channel| random.channel(&part.class.name, channel)).collect()
+            }
+            _ => sum(part.class.channels, &terms, options.coupled),
+        };
+        found.ranks = ranks(&found.scores, options.keep);
+    }
     Ok(found)
 }
 
-/// What each channel of a member is worth.
-fn of_member(member: &Member, channels: u64, groups: &Groups, options: &ChannelOptions) -> Vec<f64> {
-    let whole = options.standardize.then(|| groups.whole());
-    let mut moments = vec![Moments::default(); channels as usize];
-    for (index, group) in groups.iter() {
-        let channel = index.checked_sub(member.start).map(|offset| offset / member.run.max(1));
-        if let Some(channel) = channel.and_then(|channel| moments.get_mut(channel as usize)) {
-            channel.combine(group);
-        }
+/// The order of `a` and `b` under which the first goes first.
+pub(super) fn order(keep: Keep, a: f64, b: f64) -> std::cmp::Ordering {
+    match keep {
+        Keep::Largest => a.total_cmp(&b),
+        Keep::Smallest => b.total_cmp(&a),
     }
-    let standardized = |group: Moments| match &whole {
-        // A tensor of equal weights has no deviations.
-        Some(whole) => group.standardized(whole).unwrap_or_default(),
-        None => group,
+}
+
+fn ranks(scores: &[f64], keep: Keep) -> Vec<u64> {
+    let mut ranks: Vec<usize> = (0..scores.len()).collect();
+    // Stable: ties by lower index.
+    ranks.sort_by(|&a, &b| order(keep, scores[a], scores[b]));
+    ranks.into_iter().map(|channel| channel as u64).collect()
+}
+
+/// Each tensor once for each axis that is asked about, in the order of the classes.
+fn jobs<'a>(parts: &[Part<'a>], roots: bool) -> Vec<Job<'a>> {
+    let mut jobs: Vec<Job> = Vec::new();
+    let mut known: HashMap<(&str, usize), usize> = HashMap::new();
+    let mut add = |(member, tensor): (&'a Member, &'a Tensor), wanted: Use<'a>| {
+        // A weight that takes channels and makes none of anything has no elements to read: it scores 0.
+        let Some(float) = tensor.float().filter(|_| tensor.elements() > 0) else { return };
+        let index = *known.entry((tensor.name(), member.axis)).or_insert_with(|| {
+            jobs.push(Job { tensor, float, layout: layout(tensor.shape(), member.axis), uses: Vec::new() });
+            jobs.len() - 1
+        });
+        jobs[index].uses.push(wanted);
     };
-    moments.into_iter().map(|group| options.criterion.of(&standardized(group))).collect()
-}
-
-/// The sum over members of what a channel is worth relative to the member's mean; of a single member, the worth itself.
-fn together(members: Vec<Vec<f64>>, class: &Class, options: &ChannelOptions) -> Vec<f64> {
-    if !options.coupled {
-        return members.into_iter().next().unwrap_or_default();
-    }
-    let mut sums = vec![0.0; if members.is_empty() { 0 } else { class.channels as usize }];
-    for scores in members {
-        let mean = scores.iter().sum::<f64>() / scores.len() as f64;
-        if mean > 0.0 && mean.is_finite() {
-            sums.iter_mut().zip(scores).for_each(|(sum, score)| *sum += score / mean);
+    for (index, part) in parts.iter().enumerate() {
+        for (term, &(member, tensor)) in part.scored.iter().enumerate() {
+            add((member, tensor), Use { part: index, term: Some((term, member)) });
+        }
+        if roots {
+            add(part.root, Use { part: index, term: None });
         }
     }
-    sums
+    jobs
 }
 
-fn drawn(model: &Checkpoint, class: &Class, random: Random) -> Result<Vec<f64>> {
-    let tensor = model.get(&class.name);
-    let tensor = tensor.ok_or_else(|| Error::tensor(model.path(), &class.name, "is not in the model"))?;
-    let mut scores = vec![0.0; class.channels as usize];
-    random.score(tensor, 0, &[], &mut scores)?;
-    Ok(scores.into_iter().map(f64::from).collect())
+/// Groups along an axis of a tensor, which has elements.
+fn layout(shape: &[u64], axis: usize) -> Layout {
+    if axis == 0 {
+        return Layout::new(shape, Grouping::Output);
+    }
+    let (before, rest) = shape.split_at(axis);
+    let after = rest[1..].iter().product();
+    Layout::new(&[before.iter().product(), rest[0], after], Grouping::Input)
+}
+
+/// Reads what `jobs` are about, once, and gives `each` of them the moments of its groups, in their order.
+fn pass(
+    model: &Checkpoint,
+    jobs: &[Job],
+    memory_bytes: u64,
+    engine: &Engine,
+    progress: &Progress,
+    mut each: impl FnMut(&Job, &[Moments]),
+) -> Result<()> {
+    let tensors: Vec<&Tensor> = jobs.iter().map(|job| job.tensor).collect();
+    progress.expect(tensors.iter().map(|tensor| tensor.bytes()).sum());
+    let file = File { checkpoint: model, tensors: &tensors, progress };
+    let request = Request { moments: Some(Values::Weights), memory_bytes, ..Request::default() };
+    let mut pieces = jobs.iter().enumerate().flat_map(|(tensor, &Job { float, layout, .. })| {
+        layout.pieces(float, layout.all()).map(move |region| Piece { tensor, float, layout, region })
+    });
+    let mut current = 0;
+    let mut groups: Vec<Moments> = Vec::new();
+    engine.cpu_engine().scan(&file, &mut pieces, &request, &mut Counts::default(), &mut |piece, moments| {
+        if piece.tensor != current {
+            each(&jobs[current], &groups);
+            current = piece.tensor;
+            groups.clear();
+        }
+        groups.resize(piece.layout.groups() as usize, Moments::default());
+        for (run, moments) in piece.layout.runs(piece.region).zip(moments) {
+            groups[run.group as usize].combine(moments);
+        }
+        Ok(())
+    })?;
+    if let Some(last) = jobs.get(current) {
+        each(last, &groups);
+    }
+    Ok(())
+}
+
+/// The criterion of each channel of a class in one tensor.
+fn values(groups: &[Moments], whole: &Moments, member: &Member, channels: u64, options: &ChannelOptions) -> Vec<f64> {
+    let (start, run) = (member.start as usize, member.run as usize);
+    let stretch = groups[start..].chunks(run).take(channels as usize);
+    let value = |group: &[Moments]| {
+        let mut moments = Moments::default();
+        group.iter().for_each(|m| moments.combine(m));
+        if !options.standardize {
+            return options.criterion.score(&moments);
+        }
+        // Undefined where all weights of the tensor are equal.
+        moments.standardized(whole).map_or(0.0, |moments| options.criterion.score(&moments))
+    };
+    stretch.map(value).collect()
+}
+
+/// The sum of the terms of each channel, each divided by its mean over the channels; a lone term is taken as it is.
+/// A mean of 0 or beyond f64 adds nothing.
+fn sum(channels: u64, terms: &[Vec<f64>], coupled: bool) -> Vec<f64> {
+    let mut scores = vec![0.0; channels as usize];
+    for term in terms {
+        let mean = if coupled { term.iter().sum::<f64>() / channels as f64 } else { 1.0 };
+        if mean > 0.0 && mean.is_finite() {
+            scores.iter_mut().zip(term).for_each(|(score, value)| *score += value / mean);
+        }
+    }
+    scores
 }
