@@ -5,6 +5,7 @@ mod files;
 mod net;
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use files::Folder;
@@ -21,7 +22,8 @@ fn models() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|e| e == "onnx")).collect();
     found.sort();
     if found.is_empty() {
-        eprintln!("skipped: no .onnx files in {}", folder.display());
+        // Past the harness, which swallows what passing tests print.
+        writeln!(std::io::stderr(), "skipped: no .onnx files in {}", folder.display()).expect("stderr");
     }
     found
 }
@@ -83,7 +85,6 @@ fn deleting_is_setting_to_zero() {
             assert_close(&run(&small), &run(&zero), &path.display().to_string());
             cut += done.plan.classes.iter().map(|class| class.cut.len()).sum::<usize>();
         }
-        println!("{}: {cut} channels in four cuts", path.display());
         assert!(cut > 100, "{}", path.display());
     }
 }

@@ -68,14 +68,15 @@ impl<'a> State<'a> {
         state
     }
 
-    /// Who takes what. Whoever takes the result of `Identity` of a constant takes the constant: exporters share tensors so.
+    /// Who takes what. Whoever takes the result of `Identity` of a constant takes the constant, and so does who takes it as
+    /// another kind of float: exporters share tensors so, and keep them in 16 bits.
     fn find_users(&mut self) {
         let graph = self.graph;
         let mut aliases: HashMap<&str, &str> = HashMap::new();
         for (index, node) in graph.nodes.iter().enumerate() {
             let resolve = |name: &'a str| aliases.get(name).copied().unwrap_or(name);
-            if let ("Identity", "", [input], [output]) =
-                (node.op.as_str(), node.domain.as_str(), node.inputs.as_slice(), node.outputs.as_slice())
+            if let ([input], [output]) = (node.inputs.as_slice(), node.outputs.as_slice())
+                && operators::is_same_array(node)
                 && graph.constants.contains_key(resolve(input))
             {
                 aliases.insert(output, resolve(input));

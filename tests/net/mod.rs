@@ -17,14 +17,16 @@ pub(crate) enum Value {
     Text(&'static str),
 }
 
+/// Operator, inputs, outputs, attributes.
+type Operator = (String, Vec<String>, Vec<String>, Vec<(String, Value)>);
+
 /// A network that is put together operator by operator.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Net {
     /// Name, axes (-1 for the batch), in order.
     pub(crate) inputs: Vec<(String, Vec<i64>)>,
     pub(crate) outputs: Vec<String>,
-    /// Operator, inputs, outputs, attributes.
-    pub(crate) nodes: Vec<(String, Vec<String>, Vec<String>, Vec<(String, Value)>)>,
+    pub(crate) nodes: Vec<Operator>,
     /// Weights by name.
     pub(crate) weights: BTreeMap<String, (Vec<u64>, Vec<f32>)>,
     /// Shapes and axes by name.

@@ -285,7 +285,7 @@ def branches_of_if(net):
     net.inputs.append(helper.make_tensor_value_info("flag", TensorProto.BOOL, []))
     z = net.op("If", "flag", then_branch=graphs[0], else_branch=graphs[1], width=6)
     net.head(net.relu(net.conv(z, 6, name="last")))
-    net.can("stem last", "inside")
+    net.can("stem", "inside")
 
 
 @model

@@ -8,6 +8,8 @@ use crate::{Dtype, Error, Result};
 /// Changes of an ONNX file. Whatever is not named stays as it is, byte for byte.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Edits {
+    /// Whether elements of any floating tensor may be written: those that are stored as numbers become raw then.
+    pub(crate) overwrites: bool,
     /// New shapes of tensors, by name.
     pub(crate) shapes: BTreeMap<String, Vec<u64>>,
     /// New numbers of groups of convolutions, by the node's index in [`Graph::nodes`].
@@ -19,6 +21,9 @@ pub(crate) struct Edits {
     /// Metadata that is added, or takes the place of what has the same key.
     pub(crate) metadata: BTreeMap<String, String>,
 }
+
+/// An input of a node, and what it is to be.
+type Wanted<'a> = (&'a (usize, usize), &'a Vec<i64>);
 
 /// Arrays of integers that are written instead of, or beside, those of a file.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -49,7 +54,7 @@ impl Integers {
             node.inputs.iter().chain(&node.captured).for_each(|name| *uses.entry(name).or_default() += 1);
         }
         graph.outputs.iter().for_each(|name| *uses.entry(name).or_default() += 1);
-        let mut wanted: BTreeMap<&str, Vec<(&(usize, usize), &Vec<i64>)>> = BTreeMap::new();
+        let mut wanted: BTreeMap<&str, Vec<Wanted>> = BTreeMap::new();
         for (place, values) in &edits.integers {
             let name = graph.nodes.get(place.0).and_then(|node| node.inputs.get(place.1));
             let name = name.ok_or_else(|| Error::Usage("an edit of a node that does not exist".to_owned()))?;

@@ -1,6 +1,6 @@
 //! The operators of an ONNX file, as [`graph::Graph`](crate::graph::Graph) tells them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use half::{bf16, f16};
 
@@ -132,15 +132,21 @@ fn node(node: Node) -> graph::Node {
     }
 }
 
-/// Every name that is used in a graph inside an operator: more than what it takes from outside, which does no harm.
+/// The names that a graph inside an operator takes from outside: those that nothing in it makes.
 fn names_in(body: &Body, names: &mut Vec<String>) {
+    let mut taken = Vec::new();
     for node in &body.node {
-        names.extend(node.input.iter().filter(|name| !name.is_empty()).cloned());
+        taken.extend(node.input.iter().filter(|name| !name.is_empty()).cloned());
         for attribute in &node.attribute {
-            attribute.g.iter().chain(&attribute.graphs).for_each(|inner| names_in(inner, names));
+            attribute.g.iter().chain(&attribute.graphs).for_each(|inner| names_in(inner, &mut taken));
         }
     }
-    names.extend(body.output.iter().map(|output| output.name.clone()));
+    taken.extend(body.output.iter().map(|output| output.name.clone()));
+    let made: HashSet<&str> = (body.node.iter().flat_map(|node| &node.output).map(String::as_str))
+        .chain(body.initializer.iter().map(|array| array.name.as_str()))
+        .chain(body.input.iter().map(|input| input.name.as_str()))
+        .collect();
+    names.extend(taken.into_iter().filter(|name| !made.contains(name.as_str())));
 }
 
 fn attribute(attribute: schema::Attribute) -> Attribute {

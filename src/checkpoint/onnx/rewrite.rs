@@ -192,7 +192,7 @@ impl Rewrite<'_> {
                 return Ok(());
             }
             // Numbers of the wire format cannot be overwritten in place.
-            (Payload::Typed(_), None) if !is_float => {
+            (Payload::Typed(_), None) if !(is_float && self.edits.overwrites) => {
                 self.carried.push(index);
                 parts.push(Part::whole(&outer));
                 return Ok(());

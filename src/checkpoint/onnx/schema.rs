@@ -133,6 +133,10 @@ pub(super) struct Small {
 pub(super) struct Body {
     #[prost(message, repeated, tag = "1")]
     pub(super) node: Vec<Node>,
+    #[prost(message, repeated, tag = "5")]
+    pub(super) initializer: Vec<Named>,
+    #[prost(message, repeated, tag = "11")]
+    pub(super) input: Vec<ValueInfo>,
     #[prost(message, repeated, tag = "12")]
     pub(super) output: Vec<ValueInfo>,
 }

@@ -170,13 +170,12 @@ pub(super) fn number_field(number: u32, value: u64) -> Vec<u8> {
     [varint(u64::from(number) << 3), varint(value)].concat()
 }
 
+/// A function from a field's number and value to a new value.
+type Replace<'a> = &'a mut dyn FnMut(u32, &[u8]) -> Result<Option<Vec<u8>>>;
+
 /// The message `bytes` with some fields replaced: `replace` gets each field's number and value (of a number, its varint) and
 /// gives a new value, or `None` to leave it as it is, byte for byte.
-pub(super) fn replaced(
-    path: &Path,
-    bytes: &[u8],
-    replace: &mut dyn FnMut(u32, &[u8]) -> Result<Option<Vec<u8>>>,
-) -> Result<Vec<u8>> {
+pub(super) fn replaced(path: &Path, bytes: &[u8], replace: Replace) -> Result<Vec<u8>> {
     let damaged = || Error::format(path, "not a sound ONNX file: a message ends too early; export it again");
     let mut out = Vec::with_capacity(bytes.len() + 16);
     let mut rest = bytes;

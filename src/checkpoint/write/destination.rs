@@ -53,10 +53,8 @@ impl Destination {
     ) -> Result<(Self, Option<File>)> {
         let refuse = |message: &str| Err(Error::Usage(format!("{}: {message}", shown(out))));
         let is_folder = folder.is_some();
-        if !is_folder && !out.is_dir() {
-            if out.to_string_lossy().ends_with(std::path::is_separator) {
-                return refuse("ends in a separator as a folder's name does, and a file is written: name a file");
-            }
+        if !is_folder && !out.is_dir() && out.to_string_lossy().ends_with(std::path::is_separator) {
+            return refuse("ends in a separator as a folder's name does, and a file is written: name a file");
         }
         let path = match fs::metadata(out) {
             Ok(present) => {

@@ -79,7 +79,7 @@ impl Writer {
     /// or something cannot be read or written.
     pub fn same(source: &Checkpoint, out: &Path, force: bool) -> Result<Self> {
         if source.is_onnx() {
-            return Self::onnx(source, out, force, &Edits::default());
+            return Self::onnx(source, out, force, &Edits { overwrites: true, ..Edits::default() });
         }
         let starts = source.shards.iter().map(|shard| (Start::Same, shard.bytes)).collect();
         Self::start(source, out, force, starts, Places::same(source), BTreeMap::new())

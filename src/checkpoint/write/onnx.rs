@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 impl Writer {
     /// An ONNX file that is `source`, which is one, with `edits`. Tensors are to be written, all of them, in their new
-    /// shapes; everything else is the same bytes, but that elements of floating tensors that were stored as numbers of the
-    /// wire format become raw.
+    /// shapes; everything else is the same bytes, but that elements of tensors that change and were stored as numbers of
+    /// the wire format become raw.
     ///
     /// Where the source has external data, all of them go to one file: OUT's name and `.data`, which must not be there.
     ///

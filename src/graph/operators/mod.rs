@@ -21,6 +21,7 @@ mod unary;
 use std::rc::Rc;
 
 use super::atoms::{self, Channels, Segment};
+use super::ir::{Attribute, Node};
 use super::site::Site;
 use super::state::State;
 use super::value::{Axis, Length, Value};
@@ -70,6 +71,12 @@ pub(super) fn follow<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> Followed
         "ConstantOfShape" => reshape::filled(state, site),
         op => unary::follow(state, site, unary::kind(op).ok_or("is not followed")?),
     }
+}
+
+/// Whether an operator gives what it gets, element for element: as it is, or as another kind of float.
+pub(super) fn is_same_array(node: &Node) -> bool {
+    let to_float = || matches!(node.attributes.get("to"), Some(Attribute::Int(1 | 10 | 11 | 16)));
+    node.domain.is_empty() && (node.op == "Identity" || (node.op == "Cast" && to_float()))
 }
 
 /// Whether an operator knows what to do with shapes whose elements are numbers of channels.

@@ -36,7 +36,10 @@ pub(super) fn mat_mul<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> Followe
     let last = axes.len() - 1;
     let (made, taken) = multiply_by(state, site, &axes[last], 0, 1)?;
     let rows: Vec<Length> = axes[1..last].iter().map(|axis| axis.length).collect();
-    multiply(site, &rows, &[], &made, &taken);
+    // Where channels are rows, how many products there are is no product of two widths.
+    if axes[1..last].iter().all(|axis| axis.channels.is_none()) {
+        multiply(site, &rows, &[], &made, &taken);
+    }
     axes[last] = Axis::along(made);
     Ok(vec![Value::of(axes)])
 }

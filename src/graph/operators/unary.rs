@@ -45,7 +45,7 @@ pub(super) fn kind(op: &str) -> Option<Kind> {
 
 pub(super) fn follow<'a>(state: &mut State<'a>, site: &mut Site<'a>, kind: Kind) -> Followed<'a> {
     let input = site.take(0);
-    let constant = input.constant.filter(|_| kind == Kind::Identity);
+    let constant = input.constant.filter(|_| super::is_same_array(site.node));
     let Some(mut axes) = input.axes else {
         return Ok(vec![Value { constant, ..Value::default() }]);
     };

@@ -29,7 +29,7 @@ impl Slab<'_> {
     /// Bytes that it becomes.
     pub(super) fn kept_bytes(&self) -> u64 {
         let read = self.bytes.end - self.bytes.start;
-        if self.axis == 0 { 0 } else { read / self.axis * self.kept.len() as u64 }
+        read.checked_div(self.axis).unwrap_or(0) * self.kept.len() as u64
     }
 }
 
@@ -80,7 +80,7 @@ pub(super) fn slabs<'a>(index: usize, sliced: &'a Sliced, width: u64, most: u64)
 
 /// Stretches of rows of which something stays: indices over the axes before `last`.
 fn rows(sliced: &Sliced, last: usize) -> Vec<Range<u64>> {
-    let mut found = vec![0..1];
+    let mut found: Vec<Range<u64>> = std::iter::once(0..1).collect();
     for (axis, &length) in sliced.tensor.shape()[..last].iter().enumerate() {
         let whole = |rows: &Range<u64>| rows.start * length..rows.end * length;
         found = match sliced.kept.get(&axis) {
