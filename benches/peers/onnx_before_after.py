@@ -3,10 +3,12 @@
     python benches/peers/onnx_before_after.py --secateur target/release/secateur MODEL.onnx ... [--rate 0.3 --rate 0.5]
         [--round-to 8]
 
-For each model and rate a row for secateur, by variance (another with --round-to, as runtimes like some widths), and one for onnxsim: a network in which the same channels are zero,
-simplified by it. Parameters, MACs, bytes of the file, and milliseconds of onnxruntime for 1,000 inputs (in batches of
---batch where the model takes any), the median of --repeats turns, all files in turn on --threads threads. Use an
-idle machine: with all cores taken, threads wait for each other, and times mean nothing. Before anything is timed, each network is compared with the one with zeros. Prints a table in Markdown; exits with 1 where one differs.
+For each model and rate a row for secateur, by variance (others with --round-to, as runtimes like some widths), and one for
+onnxsim: a network in which the same channels are zero, simplified by it. Parameters, MACs, bytes of the file, and
+milliseconds of onnxruntime for 1,000 inputs (in batches of --batch where the model takes any), the median of --repeats
+turns, all files in turn on --threads threads. Use an idle machine: where others take its cores, threads wait for each other,
+and times mean nothing. Before anything is timed, networks are compared with the one with zeros. Prints a table in Markdown;
+exits with 1 where one differs.
 
 Beside tests/tools/requirements.txt: pip install onnxsim==0.8.1
 """
