@@ -25,7 +25,7 @@ pub enum Error {
         message: String,
     },
     /// One tensor of a file is not what the file claims it to be.
-    #[error("{}: tensor `{}`: {message}", shown(path), escape(tensor))]
+    #[error("{}: tensor `{}`: {message}", shown(path), shortened(tensor))]
     Tensor {
         /// The file concerned.
         path: PathBuf,
@@ -92,6 +92,15 @@ pub fn escape(name: &str) -> String {
         }
         out
     })
+}
+
+/// Text from a file, made safe and short enough for a one-line message.
+pub(crate) fn shortened(text: &str) -> String {
+    const CHARS: usize = 200;
+    match text.char_indices().nth(CHARS) {
+        Some((end, _)) => format!("{}…", escape(&text[..end])),
+        None => escape(text),
+    }
 }
 
 fn shown(path: &std::path::Path) -> String {

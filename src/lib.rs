@@ -93,6 +93,7 @@ pub mod stats;
 
 pub use checkpoint::{Checkpoint, Selection, Tensor};
 pub use engine::{Engine, EngineInfo, EngineKind, Fallback};
+pub(crate) use error::shortened;
 pub use error::{Error, Result, escape};
 pub use float::Float;
 pub use progress::Progress;

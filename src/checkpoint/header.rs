@@ -3,7 +3,8 @@
 //! The rules are those of the `safetensors` crate (a property test compares the two). They are checked here because
 //! that crate keeps the last of two entries with the same name, and names the tensor at fault only now and then.
 
-use super::{shortened, tensor};
+use super::tensor;
+use crate::shortened;
 use crate::{Dtype, Error, Result, Tensor};
 use serde::Deserialize;
 use serde::de::value::{Error as DtypeError, StrDeserializer};

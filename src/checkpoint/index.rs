@@ -1,6 +1,7 @@
 //! `*.safetensors.index.json`: which shard holds which tensor.
 
-use super::{natural, shard, shortened, tensor};
+use super::{natural, shard, tensor};
+use crate::shortened;
 use crate::{Error, Result, Tensor};
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};

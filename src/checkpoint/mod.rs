@@ -43,7 +43,7 @@ pub use tensor::Tensor;
 pub use write::{Live, Named, Planned, Writer, check_outputs, remove_temporaries};
 
 use crate::graph::Graph;
-use crate::{Error, Result, escape};
+use crate::{Error, Result, escape, shortened};
 use shard::Shard;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -210,14 +210,5 @@ impl Checkpoint {
     fn file_of(&self, tensor: &Tensor) -> Option<(&Path, &File)> {
         let spilled = || Some((self.path.as_path(), self.onnx.as_ref()?.spilled()?));
         self.shards.get(tensor.file).map(|shard| (shard.path.as_path(), &shard.file)).or_else(spilled)
-    }
-}
-
-/// Text from a file, made safe and short enough for a one-line message.
-fn shortened(text: &str) -> String {
-    const CHARS: usize = 200;
-    match text.char_indices().nth(CHARS) {
-        Some((end, _)) => format!("{}…", escape(&text[..end])),
-        None => escape(text),
     }
 }

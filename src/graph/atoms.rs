@@ -19,7 +19,7 @@ pub(super) struct Segment {
 pub(super) type Channels = Rc<[Segment]>;
 
 /// Segments that an axis may have; beyond, it is not followed.
-const MOST_SEGMENTS: usize = 1 << 16;
+pub(super) const MOST_SEGMENTS: usize = 1 << 16;
 
 impl Segment {
     /// Indices of which none can go.

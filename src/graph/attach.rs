@@ -7,7 +7,7 @@ use super::ir::Constant;
 use super::site::Site;
 use super::state::{Record, State};
 use super::value::Value;
-use crate::escape;
+use crate::shortened;
 
 impl<'a> State<'a> {
     /// The tensor of the checkpoint that a value is.
@@ -46,7 +46,7 @@ impl<'a> State<'a> {
 
     /// Why a tensor cannot be cut for one operator alone.
     fn shared(&self, site: &Site<'a>, tensor: &'a str) -> Option<String> {
-        let shown = escape(tensor);
+        let shown = shortened(tensor);
         if self.outputs.contains(tensor) {
             return Some(format!("`{shown}` is a result of the network"));
         }

@@ -3,15 +3,15 @@
 use std::collections::HashMap;
 
 use super::ir::{Graph, Node};
-use crate::error::{Error, Result, escape};
+use crate::error::{Error, Result, shortened};
 
 /// The operator and its name, or what it makes where it has none, to be shown.
 pub(super) fn label(node: &Node) -> String {
-    let op = escape(&node.op);
+    let op = shortened(&node.op);
     match (node.name.as_str(), node.outputs.iter().find(|name| !name.is_empty())) {
-        ("", Some(made)) => format!("{op} (that makes `{}`)", escape(made)),
+        ("", Some(made)) => format!("{op} (that makes `{}`)", shortened(made)),
         ("", None) => op,
-        (name, _) => format!("{op} `{}`", escape(name)),
+        (name, _) => format!("{op} `{}`", shortened(name)),
     }
 }
 
@@ -22,7 +22,7 @@ pub(super) fn check(graph: &Graph) -> Result<()> {
         for made in node.outputs.iter().filter(|name| !name.is_empty()) {
             let given = graph.constants.contains_key(made) || graph.inputs.iter().any(|input| input.name == *made);
             if makers.insert(made, index).is_some() || given {
-                let message = format!("{} makes `{}`, which is there already", label(node), escape(made));
+                let message = format!("{} makes `{}`, which is there already", label(node), shortened(made));
                 return Err(Error::Graph(message));
             }
         }
@@ -30,7 +30,7 @@ pub(super) fn check(graph: &Graph) -> Result<()> {
     let mut known: HashMap<&str, ()> = graph.constants.keys().map(|name| (name.as_str(), ())).collect();
     for input in &graph.inputs {
         if known.insert(&input.name, ()).is_some() {
-            return Err(Error::Graph(format!("the input `{}` is there twice", escape(&input.name))));
+            return Err(Error::Graph(format!("the input `{}` is there twice", shortened(&input.name))));
         }
     }
     for node in &graph.nodes {
@@ -42,13 +42,13 @@ pub(super) fn check(graph: &Graph) -> Result<()> {
         known.extend(node.outputs.iter().map(|name| (name.as_str(), ())));
     }
     match graph.outputs.iter().find(|name| !known.contains_key(name.as_str())) {
-        Some(name) => Err(Error::Graph(format!("nothing makes `{}`, a result of the network", escape(name)))),
+        Some(name) => Err(Error::Graph(format!("nothing makes `{}`, a result of the network", shortened(name)))),
         None => Ok(()),
     }
 }
 
 fn unknown(graph: &Graph, node: &Node, name: &str, makers: &HashMap<&str, usize>) -> String {
-    let (taker, shown) = (label(node), escape(name));
+    let (taker, shown) = (label(node), shortened(name));
     match makers.get(name).and_then(|&maker| graph.nodes.get(maker)) {
         Some(maker) => format!(
             "{taker} takes `{shown}`, which {} makes only later: the graph is cyclic or out of order",

@@ -6,7 +6,7 @@ use super::atoms::Walk;
 use super::state::State;
 use super::{Class, Dependencies, Graph, Member, Role};
 use crate::Result;
-use crate::escape;
+use crate::shortened;
 
 impl Dependencies {
     /// Finds out which channels of a network go together, and which can go at all.
@@ -125,7 +125,7 @@ impl Sorted {
             parts.push(&group[from..at]);
             from = at;
         }
-        let tensor = irregular.map(|record| escape(state.records[record as usize].tensor));
+        let tensor = irregular.map(|record| shortened(state.records[record as usize].tensor));
         let irregular = tensor.map(|tensor| format!("their channels lie irregularly in `{tensor}`"));
         for part in parts {
             let class = self.class(state, part, irregular.clone());

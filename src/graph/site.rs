@@ -54,7 +54,7 @@ impl<'a> Site<'a> {
     /// Input `index` as it is shown to people.
     pub(super) fn shown(&self, index: usize) -> String {
         let name = self.node.inputs.get(index).map_or("", String::as_str);
-        format!("`{}`", crate::escape(name))
+        format!("`{}`", crate::shortened(name))
     }
 
     /// The operator as it is shown to people.

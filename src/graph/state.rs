@@ -10,7 +10,7 @@ use super::operators;
 use super::site::Site;
 use super::value::{Axis, Length, MOST_AXES, Source, Value};
 use super::values;
-use crate::escape;
+use crate::shortened;
 
 /// An axis of a tensor of the checkpoint, and the channels along it.
 pub(super) struct Record<'a> {
@@ -163,12 +163,12 @@ impl<'a> State<'a> {
         // What has more is not followed.
         let result = result.filter(|value| value.axes.as_ref().is_none_or(|axes| axes.len() <= MOST_AXES));
         if result.is_none() && (is_output || self.users.contains_key(name)) {
-            let why = format!("{} makes `{}`, which is not followed", site.label(), escape(name));
+            let why = format!("{} makes `{}`, which is not followed", site.label(), shortened(name));
             site.inputs.iter().for_each(|value| self.freeze_value(value, &why));
         }
         let value = result.unwrap_or_default();
         if is_output {
-            let why = format!("they are in `{}`, a result of the network", escape(name));
+            let why = format!("they are in `{}`, a result of the network", shortened(name));
             self.freeze_value(&value, &why);
         }
         self.by_name.insert(name, self.made.len());
@@ -185,7 +185,7 @@ impl<'a> State<'a> {
         }
         for name in &site.node.captured {
             let value = self.read(site.index, usize::MAX, name);
-            self.freeze_value(&value, &format!("a graph inside {} uses `{}`", site.label(), escape(name)));
+            self.freeze_value(&value, &format!("a graph inside {} uses `{}`", site.label(), shortened(name)));
         }
     }
 

@@ -223,7 +223,7 @@ between(
 )
 between("split_of_channels", lambda net, x: net.op("Add", *net.op("Split", x, outputs=2, axis=1, width=3)), "frozen")
 between("split_of_space", lambda net, x: net.op("Add", *net.op("Split", x, outputs=2, axis=2, width=6)), "either")
-between("pad_of_channels", lambda net, x: net.op("Pad", x, net.constant([0, 1, 0, 0, 0, 1, 0, 0]), width=8))
+between("pad_of_channels", lambda net, x: net.op("Pad", x, net.constant([0, 1, 0, 0, 0, 1, 0, 0]), width=8), "either")
 between("pad_of_space", lambda net, x: net.op("Pad", x, net.constant([0, 0, 1, 1, 0, 0, 2, 1])))
 between(
     "pad_of_space_by_one",

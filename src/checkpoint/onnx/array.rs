@@ -4,7 +4,7 @@ use super::dtype::{dtype, typed_field};
 use super::schema::{Entry, tensor};
 use super::wire::{Field, Kind, Wire};
 use crate::checkpoint::header::{self, MAX_AXES};
-use crate::checkpoint::shortened;
+use crate::shortened;
 use crate::{Dtype, Error, Result};
 use prost::Message;
 

@@ -281,7 +281,7 @@ impl External<'_> {
             None => {
                 let inner = location.strip_prefix("./").unwrap_or(location);
                 if !index::stays_inside(inner) {
-                    let shown = super::shortened(location);
+                    let shown = crate::shortened(location);
                     return Err(fail(format!("its data lie at `{shown}`, outside the model's folder: refused")));
                 }
                 let path: PathBuf = self.path.parent().unwrap_or(Path::new("")).join(inner);

@@ -14,7 +14,8 @@ pub use places::Planned;
 pub use temporaries::{Live, remove_temporaries};
 
 use super::onnx::Edits;
-use super::{Checkpoint, Tensor, index, positioned, shortened};
+use super::{Checkpoint, Tensor, index, positioned};
+use crate::shortened;
 use crate::{Error, Result, escape};
 use behind::Behind;
 use destination::{Destination, check_extension, shown};

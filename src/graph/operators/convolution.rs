@@ -26,7 +26,7 @@ pub(super) fn conv<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> Followed<'
     freeze_others(state, &mut input, |axis| axis == 1, &format!("{label} takes them along another axis than 1"));
     let given = per_group.checked_mul(group).ok_or("has a weight whose shape is no weight's")?;
     if input[1].length.fixed().is_some_and(|length| length != given) {
-        return Err(format!("takes another number of channels than `{}` has", crate::escape(&site.node.inputs[1])));
+        return Err(format!("takes another number of channels than `{}` has", crate::shortened(&site.node.inputs[1])));
     }
     let from = input[1].channels.clone();
     let depthwise = group > 1 && per_group == 1;

@@ -1,7 +1,7 @@
 //! Values beside each other.
 
 use super::super::Role;
-use super::super::atoms::Segment;
+use super::super::atoms::{self, Segment};
 use super::super::site::Site;
 use super::super::state::State;
 use super::super::value::{Axis, Length, Value};
@@ -28,6 +28,9 @@ fn beside(state: &mut State<'_>, parts: &[&Axis]) -> Result<Axis, String> {
     let lanes: Option<Vec<_>> = parts.iter().map(|part| part.lane()).collect();
     let tracked = parts.iter().any(|part| part.channels.is_some());
     match lanes {
+        Some(lanes) if lanes.iter().map(|lane| lane.len()).sum::<usize>() > atoms::MOST_SEGMENTS => {
+            Err("puts more stretches of channels beside each other than are followed".to_owned())
+        }
         Some(lanes) if tracked => {
             let segments: Vec<Segment> = lanes.iter().flat_map(|lane| lane.iter().cloned()).collect();
             let indices = |segment: &Segment| segment.count.checked_mul(segment.run);

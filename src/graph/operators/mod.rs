@@ -32,7 +32,7 @@ type Followed<'a> = Result<Vec<Value<'a>>, String>;
 /// Follows an operator.
 pub(super) fn follow<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> Followed<'a> {
     if !site.node.domain.is_empty() {
-        return Err(format!("is an operator of `{}`, which is not known", crate::escape(&site.node.domain)));
+        return Err(format!("is an operator of `{}`, which is not known", crate::shortened(&site.node.domain)));
     }
     if !site.node.captured.is_empty() {
         return Err("has a graph inside that uses what is outside".to_owned());

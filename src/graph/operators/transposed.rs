@@ -19,7 +19,7 @@ pub(super) fn conv_transpose<'a>(state: &mut State<'a>, site: &mut Site<'a>) -> 
     let label = site.label();
     freeze_others(state, &mut input, |axis| axis == 1, &format!("{label} takes them along another axis than 1"));
     if input[1].length.fixed().is_some_and(|length| length != given) {
-        return Err(format!("takes another number of channels than `{}` has", crate::escape(&site.node.inputs[1])));
+        return Err(format!("takes another number of channels than `{}` has", crate::shortened(&site.node.inputs[1])));
     }
     let out = per_group.checked_mul(group).ok_or("has a weight whose shape is no weight's")?;
     let from = input[1].channels.clone();
