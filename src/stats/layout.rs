@@ -20,7 +20,7 @@ pub(crate) enum Kind {
     Rows,
     /// This many consecutive elements of a row, at most.
     Blocks(u64),
-    /// This many adjacent columns.
+    /// This many adjacent columns, of all rows.
     Columns(u64),
     /// Nothing, this many times: a group of a tensor without elements.
     Empty(u64),
@@ -37,29 +37,39 @@ pub(crate) const TILE_ROWS: u64 = 64;
 pub(crate) const TILE_COLS: u64 = 2048;
 
 impl Layout {
-    /// The layout of a tensor of `shape` under `by`. A tensor under two dimensions is one group.
+    /// The layout of a tensor of `shape` under `by`. A tensor under two dimensions, or without the axis, is one group.
     pub(crate) fn new(shape: &[u64], by: Grouping) -> Self {
         let elements: u64 = shape.iter().product();
         let whole = Self { rows: 1, cols: elements, kind: Kind::Whole };
-        if shape.len() < 2 || by == Grouping::Tensor {
+        if shape.len() < 2 || by == Grouping::Tensor || by.axis().is_some_and(|axis| axis >= shape.len()) {
             return whole;
         }
         if elements == 0 {
-            let groups = match by {
-                Grouping::Output => shape[0],
-                Grouping::Input => shape[1],
-                Grouping::Tensor | Grouping::Block(_) => 0,
-            };
+            let groups = by.axis().map_or(0, |axis| shape[axis]);
             // A shape of [2^60, 0] takes no room in a file; nobody wants 2^60 empty answers.
             return if groups > EMPTY_GROUPS { whole } else { Self { kind: Kind::Empty(groups), ..whole } };
         }
-        let (rows, cols) = (shape[0], elements / shape[0]);
-        match by {
-            Grouping::Tensor => whole,
-            Grouping::Output => Self { rows, cols, kind: Kind::Rows },
-            Grouping::Block(n) => Self { rows, cols, kind: Kind::Blocks(n.get().min(cols)) },
-            Grouping::Input => Self { rows, cols, kind: Kind::Columns(shape[2..].iter().product()) },
+        match (by.axis(), by) {
+            (Some(axis), _) => {
+                let (rows, inner) = (shape[..axis].iter().product(), shape[axis + 1..].iter().product());
+                match rows {
+                    // Nothing before the axis that counts: groups lie one after the other, and are done one by one.
+                    1 => Self { rows: shape[axis], cols: inner, kind: Kind::Rows },
+                    _ => Self { rows, cols: shape[axis] * inner, kind: Kind::Columns(inner) },
+                }
+            }
+            (None, Grouping::Block(n)) => {
+                let cols = elements / shape[0];
+                Self { rows: shape[0], cols, kind: Kind::Blocks(n.get().min(cols)) }
+            }
+            (None, _) => whole,
         }
+    }
+
+    /// Whether the runs of [`Kind::Columns`] are columns. Where a group has more columns side by side than rows one
+    /// below the other, they are its parts of rows instead: fewer and longer runs.
+    pub(crate) fn runs_are_columns(&self) -> bool {
+        matches!(self.kind, Kind::Columns(inner) if inner < self.rows.min(TILE_ROWS))
     }
 
     pub(crate) fn groups(&self) -> u64 {
@@ -128,20 +138,23 @@ impl Layout {
     }
 
     /// Cuts `within`, whole groups or one group, into the pieces that are read and computed at once: contiguous ones
-    /// of about 128 KiB, tiles of 64 × 2048, or of more and shorter rows, for columns. A contiguous piece that is not of whole rows is of one row,
-    /// and starts at a group or lies in one. The cut depends on nothing but the layout and the dtype.
+    /// of about 128 KiB, tiles of 64 × 2048, or of more and shorter rows, where runs are columns. A piece that is neither
+    /// a tile nor as wide as `within` is of one row, and starts at a group or lies in one. The cut of a group depends on
+    /// nothing but the layout and the dtype.
     pub(crate) fn pieces(self, float: Float, within: Region) -> impl Iterator<Item = Region> {
         let elements = PIECE_BYTES / float.bytes() as u64;
         let (rows, cols) = match self.kind {
             // More rows where they are short; the same number whichever columns are asked for.
-            Kind::Columns(_) => ((elements / 2 / self.cols / TILE_ROWS).max(1) * TILE_ROWS, TILE_COLS),
+            Kind::Columns(_) if self.runs_are_columns() => {
+                ((elements / 2 / self.cols / TILE_ROWS).max(1) * TILE_ROWS, TILE_COLS)
+            }
             _ if within.cols <= elements => (elements / within.cols.max(1), within.cols),
-            Kind::Blocks(n) if n <= elements => (1, elements / n * n),
+            Kind::Blocks(n) | Kind::Columns(n) if n <= elements => (1, elements / n * n),
             _ => (1, elements),
         };
         // A block longer than a piece is cut from its own start, so that no piece crosses into the next block.
         let (outer_rows, outer_cols) = match self.kind {
-            Kind::Blocks(n) if n > elements => (1, n),
+            Kind::Blocks(n) | Kind::Columns(n) if n > elements && !self.runs_are_columns() => (1, n),
             _ => (within.rows, within.cols),
         };
         within.grid(outer_rows, outer_cols).flat_map(move |outer| outer.grid(rows, cols))
@@ -149,32 +162,29 @@ impl Layout {
 
     /// The runs of a piece in group order: `start` and `stride` in elements of the piece read row by row.
     pub(crate) fn runs(self, piece: Region) -> impl Iterator<Item = Run> {
-        let (count, per_row) = match self.kind {
-            Kind::Whole => (1, 1),
-            Kind::Empty(_) => (0, 1),
-            Kind::Rows => (piece.rows, 1),
-            Kind::Blocks(n) => {
-                let blocks = (piece.col + piece.cols).div_ceil(n) - piece.col / n;
-                (piece.rows * blocks, blocks)
-            }
-            Kind::Columns(_) => (piece.cols, piece.cols),
+        let columns = self.runs_are_columns();
+        // Groups before the first of a row: the groups of columns are the same in every row.
+        let (per_row, first) = match self.kind {
+            Kind::Blocks(n) => (across(piece, n), self.cols.div_ceil(n)),
+            Kind::Columns(n) => (across(piece, n), 0),
+            _ => (1, 0),
         };
-        (0..count).map(move |i| match self.kind {
+        (0..self.run_count(piece)).map(move |i| match self.kind {
             Kind::Whole | Kind::Empty(_) => Run { group: 0, start: 0, length: piece.cols, stride: 1 },
             Kind::Rows => Run { group: piece.row + i, start: i * piece.cols, length: piece.cols, stride: 1 },
-            Kind::Blocks(n) => {
+            Kind::Columns(inner) if columns => {
+                Run { group: (piece.col + i) / inner, start: i, length: piece.rows, stride: piece.cols }
+            }
+            Kind::Blocks(n) | Kind::Columns(n) => {
                 let (row, block) = (i / per_row, piece.col / n + i % per_row);
                 let from = (block * n).max(piece.col);
                 let to = (block * n + n).min(piece.col + piece.cols);
                 Run {
-                    group: (piece.row + row) * self.cols.div_ceil(n) + block,
+                    group: (piece.row + row) * first + block,
                     start: row * piece.cols + from - piece.col,
                     length: to - from,
                     stride: 1,
                 }
-            }
-            Kind::Columns(inner) => {
-                Run { group: (piece.col + i) / inner, start: i, length: piece.rows, stride: piece.cols }
             }
         })
     }
@@ -209,10 +219,15 @@ impl Layout {
             Kind::Whole => 1,
             Kind::Empty(_) => 0,
             Kind::Rows => piece.rows,
-            Kind::Blocks(n) => piece.rows * ((piece.col + piece.cols).div_ceil(n) - piece.col / n),
-            Kind::Columns(_) => piece.cols,
+            Kind::Columns(_) if self.runs_are_columns() => piece.cols,
+            Kind::Blocks(n) | Kind::Columns(n) => piece.rows * across(piece, n),
         }
     }
+}
+
+/// How many spans of `n` columns a piece touches.
+fn across(piece: Region, n: u64) -> u64 {
+    (piece.col + piece.cols).div_ceil(n) - piece.col / n
 }
 
 /// A rectangle of the matrix.
@@ -276,10 +291,12 @@ mod tests {
             return 0;
         }
         let cols = elements / shape[0];
+        let along = |axis: usize| i / shape[axis + 1..].iter().product::<u64>() % shape[axis];
         match by {
-            Grouping::Tensor => 0,
-            Grouping::Output => i / cols,
-            Grouping::Input => i / shape[2..].iter().product::<u64>() % shape[1],
+            Grouping::Axis(axis) if axis < shape.len() => along(axis),
+            Grouping::Tensor | Grouping::Axis(_) => 0,
+            Grouping::Output => along(0),
+            Grouping::Input => along(1),
             Grouping::Block(n) => i / cols * cols.div_ceil(n.get()) + i % cols / n.get(),
         }
     }
@@ -289,6 +306,7 @@ mod tests {
             Just(Grouping::Tensor),
             Just(Grouping::Output),
             Just(Grouping::Input),
+            (0..5usize).prop_map(Grouping::Axis),
             (1..70_000u64).prop_map(|n| Grouping::Block(NonZeroU64::new(n).unwrap())),
             (1..9u64).prop_map(|n| Grouping::Block(NonZeroU64::new(n).unwrap())),
         ]
@@ -297,6 +315,8 @@ mod tests {
     fn shape() -> impl Strategy<Value = Vec<u64>> {
         prop_oneof![
             prop::collection::vec(1..9u64, 0..5),
+            (1..4u64, 1..4u64, 1..70_000u64).prop_map(|(r, c, k)| vec![r, c, k]),
+            (1..9_000u64, 1..4u64, 1..4u64).prop_map(|(r, c, k)| vec![r, c, k]),
             (1..4u64, 1..90_000u64).prop_map(|(r, c)| vec![r, c]),
             (1..300u64, 1..20u64, 1..20u64).prop_map(|(r, c, k)| vec![r, c, k]),
         ]
@@ -316,7 +336,9 @@ mod tests {
                     let mut runs = 0;
                     for run in layout.runs(piece) {
                         runs += 1;
-                        if !matches!(layout.kind, Kind::Columns(_)) {
+                        if matches!(layout.kind, Kind::Columns(_)) {
+                            prop_assert!(run.stride > 1 || run.length <= layout.largest_group());
+                        } else {
                             prop_assert!(last <= Some(run.group), "groups come in order");
                             last = Some(run.group);
                         }
@@ -370,6 +392,12 @@ mod tests {
             (&[3, 0, 2], Grouping::Input, 0),
             (&[0, 5], Grouping::Input, 5),
             (&[0, 5], Grouping::Block(NonZeroU64::MIN), 0),
+            (&[2, 3, 0, 4], Grouping::Axis(1), 3),
+            (&[2, 3, 0, 4], Grouping::Axis(3), 4),
+            (&[2, 3, 0, 4], Grouping::Axis(4), 1),
+            (&[6], Grouping::Axis(0), 1),
+            (&[2, 3], Grouping::Axis(usize::MAX), 1),
+            (&[0, 1 << 60], Grouping::Axis(1), 1),
             (&[1 << 60, 0], Grouping::Output, 1),
         ] {
             let layout = Layout::new(shape, by);
