@@ -1,6 +1,7 @@
 //! The CPU engine: the kernels' twins over pieces, on all threads of a pool, in a fixed order.
 
 mod cut;
+mod gather;
 mod piece;
 
 use std::num::NonZeroUsize;
@@ -14,7 +15,7 @@ use crate::kernels::bit_histogram::count_digits;
 use crate::kernels::select::select;
 use crate::order::bits_at;
 use crate::scan::{
-    Buffer, Compute, Counts, CutCounts, GroupAnswer, GroupRequest, Job, MomentSink, Piece, Request, Source,
+    Buffer, Compute, Counts, CutCounts, Gather, GroupAnswer, GroupRequest, Job, MomentSink, Piece, Request, Source,
 };
 use crate::stats::Moments;
 use crate::stats::layout::View;
@@ -189,6 +190,11 @@ impl Compute for CpuEngine {
 
     fn cut(&self, jobs: &mut [Job], budgets: &mut [u64], _memory_bytes: u64) -> Result<Vec<CutCounts>> {
         self.cut_jobs(jobs, budgets)
+    }
+
+    fn gather(&self, jobs: &mut [Gather], _memory_bytes: u64) -> Result<()> {
+        self.gather_jobs(jobs);
+        Ok(())
     }
 
     fn group_elements(&self) -> u64 {

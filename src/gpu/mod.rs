@@ -5,6 +5,9 @@ mod cut;
 #[cfg(test)]
 mod cut_tests;
 mod device;
+mod gather;
+#[cfg(test)]
+mod gather_tests;
 mod groups;
 mod kernel;
 mod scan;

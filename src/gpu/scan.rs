@@ -11,8 +11,8 @@ use crate::cpu::Scratch;
 use crate::kernels::select::View;
 use crate::kernels::{bin_counts, bit_histogram, byte_histogram};
 use crate::scan::{
-    Buffer, Compute, Counts, CutCounts, DIGIT_VALUES, GroupAnswer, GroupRequest, Job, MomentSink, Piece, Request,
-    Source,
+    Buffer, Compute, Counts, CutCounts, DIGIT_VALUES, Gather, GroupAnswer, GroupRequest, Job, MomentSink, Piece,
+    Request, Source,
 };
 use crate::stats::Moments;
 use crate::{Float, Result};
@@ -76,6 +76,10 @@ impl Compute for GpuEngine {
 
     fn cut(&self, jobs: &mut [Job], budgets: &mut [u64], memory_bytes: u64) -> Result<Vec<CutCounts>> {
         self.cut_jobs(jobs, budgets, memory_bytes)
+    }
+
+    fn gather(&self, jobs: &mut [Gather], memory_bytes: u64) -> Result<()> {
+        self.gather_jobs(jobs, memory_bytes)
     }
 
     fn group_elements(&self) -> u64 {

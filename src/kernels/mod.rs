@@ -4,6 +4,7 @@ pub(crate) mod apply_mask;
 pub(crate) mod bin_counts;
 pub(crate) mod bit_histogram;
 pub(crate) mod byte_histogram;
+pub(crate) mod gather;
 pub(crate) mod lanes;
 pub(crate) mod magnitude_histogram;
 pub(crate) mod mask_counts;

@@ -4,15 +4,16 @@ use std::collections::BTreeSet;
 use std::mem::{offset_of, size_of};
 
 use super::{
-    apply_mask, bin_counts, bit_histogram, byte_histogram, mask_counts, moments, nm_mask, select, strided_moments,
-    threshold_mask, tie_counts, tie_scan,
+    apply_mask, bin_counts, bit_histogram, byte_histogram, gather, mask_counts, moments, nm_mask, select,
+    strided_moments, threshold_mask, tie_counts, tie_scan,
 };
 
-const ALL: [(&str, &str); 12] = [
+const ALL: [(&str, &str); 13] = [
     ("apply_mask", apply_mask::SOURCE),
     ("bin_counts", bin_counts::SOURCE),
     ("bit_histogram", bit_histogram::SOURCE),
     ("byte_histogram", byte_histogram::SOURCE),
+    ("gather", gather::SOURCE),
     ("mask_counts", mask_counts::SOURCE),
     ("moments", moments::SOURCE),
     ("nm_mask", nm_mask::SOURCE),
@@ -84,6 +85,8 @@ fn structs_are_laid_out_alike() {
     for source in [threshold_mask::SOURCE, tie_counts::SOURCE, tie_scan::SOURCE] {
         assert_same_layout!(source, "Cut", threshold_mask::Cut { start, span, tie, budget, first_tile, tiles });
     }
+    assert_same_layout!(gather::SOURCE, "Tile", gather::Tile { part, first, words });
+    assert_same_layout!(gather::SOURCE, "Part", gather::Part { start, stride, inner, count, kept, out, length, log2 });
     assert_same_layout!(
         nm_mask::SOURCE,
         "Groups",

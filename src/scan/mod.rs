@@ -1,9 +1,11 @@
 //! Passing over weights piece by piece: what an engine is asked, and where it reads from.
 
 mod cut;
+mod gather;
 mod source;
 
 pub(crate) use cut::{CutCounts, HostRule, Job, Rule, aligned_unit};
+pub(crate) use gather::{Gather, Slices};
 pub(crate) use source::{Buffer, File, Resident, Source};
 
 use crate::stats::Moments;
@@ -144,6 +146,10 @@ pub(crate) trait Compute: Sync {
 
     /// Cuts every job as its rule says, in order: the `budgets` are what ties may still be cut, and go down.
     fn cut(&self, jobs: &mut [Job], budgets: &mut [u64], memory_bytes: u64) -> Result<Vec<CutCounts>>;
+
+    /// Copies what every job keeps. `memory_bytes` as in [`Request`].
+    #[cfg_attr(not(test), expect(dead_code, reason = "graphs will be cut with it"))]
+    fn gather(&self, jobs: &mut [Gather], memory_bytes: u64) -> Result<()>;
 
     /// Elements up to which a group is best asked about by [`Self::groups`].
     fn group_elements(&self) -> u64;
