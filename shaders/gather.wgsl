@@ -1,37 +1,44 @@
-// Slices along an axis, copied together: whatever the elements mean. A workgroup writes some consecutive words of one job's
-// output; an invocation assembles whole words, so that no two write the same.
+// Slices of tensors that are kept along an axis, copied together: an invocation makes whole words of the result, out of
+// the elements that each holds, so that no two write the same word.
 
 @group(0) @binding(0) var<storage, read> data: array<u32>;
 @group(0) @binding(1) var<storage, read> tiles: array<Tile>;
-@group(0) @binding(2) var<storage, read> jobs: array<Job>;
+@group(0) @binding(2) var<storage, read> parts: array<Part>;
 @group(0) @binding(3) var<storage, read> kept: array<u32>;
-@group(0) @binding(4) var<storage, read_write> gathered: array<u32>;
+@group(0) @binding(4) var<storage, read_write> found: array<u32>;
 
 struct Tile {
-    job: u32,
+    // Which part it belongs to.
+    part: u32,
+    // First word, from the start of the part's result.
     first: u32,
+    // Words: few enough for short loops.
     words: u32,
 }
 
-struct Job {
-    input: u32,
-    output: u32,
-    elements: u32,
-    axis: u32,
+// Everything in elements, but for `out`.
+struct Part {
+    // First element, from the start of the data.
+    start: u32,
+    // From a block to the next.
+    stride: u32,
+    // Of a slice.
     inner: u32,
-    kept: u32,
+    // Slices kept of a block, and the first of their indices, from the part's first slice.
     count: u32,
+    kept: u32,
+    // First word of the result, and its elements.
+    out: u32,
+    length: u32,
+    // Elements of a word, as a power of two.
+    log2: u32,
 }
 
-// Bits of an element: 8, 16, 32 or 64.
-override WIDTH: u32 = 32u;
-
-// Where in the input element `index` of the output is.
-fn origin(job: Job, index: u32) -> u32 {
-    let slice = index / job.inner;
-    let row = slice / job.count;
-    let which = kept[job.kept + slice - row * job.count];
-    return (row * job.axis + which) * job.inner + index - slice * job.inner;
+// Where element `i` of the result lies in the data.
+fn place(part: Part, i: u32) -> u32 {
+    let row = part.count * part.inner;
+    let rest = i % row;
+    return part.start + i / row * part.stride + kept[part.kept + rest / part.inner] * part.inner + rest % part.inner;
 }
 
 @compute @workgroup_size(256)
@@ -45,26 +52,19 @@ fn main(
         return;
     }
     let tile = tiles[index];
-    let job = jobs[tile.job];
-    for (var i = thread; i < tile.words; i += 256u) {
-        let word = tile.first + i;
-        var value = 0u;
-        if WIDTH == 64u {
-            value = data[job.input + origin(job, word / 2u) * 2u + word % 2u];
-        } else {
-            // Of 8 and 16 bits, four and two elements of it, less at the end of the output.
-            let each = max(32u / WIDTH, 1u);
-            for (var part = 0u; part < each; part++) {
-                let element = word * each + part;
-                if element < job.elements {
-                    let at = origin(job, element);
-                    let bits = data[job.input + at / each] >> (at % each * WIDTH % 32u);
-                    // A shift by 32 bits is none, so 32 bits have no mask.
-                    let mask = select((1u << (WIDTH % 32u)) - 1u, 0xffffffffu, WIDTH == 32u);
-                    value |= (bits & mask) << (part * WIDTH % 32u);
-                }
-            }
+    let part = parts[tile.part];
+    let bits = 32u >> part.log2;
+    let mask = 0xffffffffu >> (32u - bits);
+    let within = (1u << part.log2) - 1u;
+    for (var word = tile.first + thread; word < tile.first + tile.words; word += 256u) {
+        let first = word << part.log2;
+        let end = min(first + within + 1u, part.length);
+        var made = 0u;
+        for (var i = first; i < end; i++) {
+            let at = place(part, i);
+            let element = (data[at >> part.log2] >> ((at & within) * bits)) & mask;
+            made |= element << ((i - first) * bits);
         }
-        gathered[job.output + word] = value;
+        found[part.out + word] = made;
     }
 }

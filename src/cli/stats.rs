@@ -29,7 +29,8 @@ Statistics are over the finite values; `count` counts every element. Variance is
 normal distribution), quantiles are exact. On a terminal the table shows the columns that fit its width; in a pipe or \
 a file it shows all of them, unless COLUMNS is set.")]
 pub(crate) struct Stats {
-    /// Which weights are judged together: tensor, output (axis 0), input (axis 1), axis:N (from 0), or block:N consecutive weights of a row
+    /// Which weights are judged together: tensor, output (axis 0), input (axis 1), axis:N, or block:N consecutive
+    /// weights of a row
     #[arg(long, value_name = "GROUP", default_value_t)]
     by: Grouping,
     /// What is done to the weights first: none, log (ln|w|), or standardize ((w − mean)/σ of its tensor)

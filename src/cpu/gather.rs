@@ -6,28 +6,15 @@ use super::CpuEngine;
 use crate::kernels::gather::gather;
 use crate::scan::Gather;
 
-/// Bytes of the input that one thread takes at once.
-const PART_BYTES: usize = 1 << 20;
+/// Bytes of a part that one thread fills.
+const PART: usize = 256 << 10;
 
 impl CpuEngine {
     pub(super) fn gather_jobs(&self, jobs: &mut [Gather]) {
-        self.pool.install(|| jobs.par_iter_mut().filter(|job| !job.is_empty()).for_each(rows_or_slices));
-    }
-}
-
-/// Rows in parallel, or the slices of long rows.
-fn rows_or_slices(job: &mut Gather) {
-    let (slice, (row_bytes, kept_bytes)) = (job.slice_bytes(), job.row_bytes());
-    let (axis, kept) = (job.axis as usize, job.kept);
-    if row_bytes <= PART_BYTES {
-        let rows = (PART_BYTES / row_bytes).max(1);
-        let parts = job.from.par_chunks(rows * row_bytes).zip(job.to.par_chunks_mut(rows * kept_bytes));
-        parts.for_each(|(from, to)| gather(from, axis, slice, kept, to));
-        return;
-    }
-    let each = (PART_BYTES / slice).max(1);
-    for (from, to) in job.from.chunks_exact(row_bytes).zip(job.to.chunks_exact_mut(kept_bytes)) {
-        let parts = kept.par_chunks(each).zip(to.par_chunks_mut(each * slice));
-        parts.for_each(|(kept, to)| gather(from, axis, slice, kept, to));
+        let mut parts = Vec::new();
+        for (slices, to) in jobs.iter_mut().filter_map(Gather::split) {
+            parts.extend(to.chunks_mut(PART).enumerate().map(|(i, to)| (slices, i * PART, to)));
+        }
+        self.pool.install(|| parts.into_par_iter().for_each(|(slices, first, to)| gather(slices, first, to)));
     }
 }

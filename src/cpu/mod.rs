@@ -188,13 +188,13 @@ impl Compute for CpuEngine {
         Ok(whole)
     }
 
+    fn cut(&self, jobs: &mut [Job], budgets: &mut [u64], _memory_bytes: u64) -> Result<Vec<CutCounts>> {
+        self.cut_jobs(jobs, budgets)
+    }
+
     fn gather(&self, jobs: &mut [Gather], _memory_bytes: u64) -> Result<()> {
         self.gather_jobs(jobs);
         Ok(())
-    }
-
-    fn cut(&self, jobs: &mut [Job], budgets: &mut [u64], _memory_bytes: u64) -> Result<Vec<CutCounts>> {
-        self.cut_jobs(jobs, budgets)
     }
 
     fn group_elements(&self) -> u64 {

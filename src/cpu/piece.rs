@@ -6,7 +6,7 @@ use crate::kernels::byte_histogram::count_bytes;
 use crate::kernels::moments::{BLOCK, block_f32, column_moments_f32, log_moments, moments_f64, weighted_moments};
 use crate::scan::{Piece, Values};
 use crate::stats::Moments;
-use crate::stats::layout::{Kind, Run};
+use crate::stats::layout::Run;
 
 /// 8-bit runs from this length on are counted by value, which is exact and as fast as counting is.
 pub(crate) const COUNTED: u64 = 1024;
@@ -23,16 +23,16 @@ impl Scratch {
     pub(crate) fn moments(&mut self, piece: &Piece, bytes: &[u8], values: Values) -> Vec<Moments> {
         let mut found = Vec::with_capacity(piece.runs() as usize);
         let runs = piece.layout.runs(piece.region);
-        match (piece.layout.kind, piece.float, values) {
-            (Kind::Columns(_), Float::F64, _) | (Kind::Columns(_), _, Values::Logarithms) => {
+        match (piece.layout.runs_are_columns(), piece.float, values) {
+            (true, Float::F64, _) | (true, _, Values::Logarithms) => {
                 found.extend(runs.map(|run| self.strided(piece.float, bytes, run, values)));
             }
-            (Kind::Columns(_), float, Values::Weights) => {
+            (true, float, Values::Weights) => {
                 let elements = piece.region.elements() as usize;
                 let tile = self.decoded(float, bytes, elements);
                 column_moments_f32(tile, piece.region.cols as usize, |m| found.push(m));
             }
-            (_, float, values) => found.extend(runs.map(|run| {
+            (false, float, values) => found.extend(runs.map(|run| {
                 let width = float.bytes() as u64;
                 let range = (run.start * width) as usize..((run.start + run.length) * width) as usize;
                 self.contiguous(float, &bytes[range], values)

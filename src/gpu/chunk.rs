@@ -15,6 +15,7 @@ use crate::{Float, Result};
 use super::{GpuEngine, Kernel};
 
 /// Pieces, and where each starts in the data, in bytes.
+#[derive(Default)]
 pub(crate) struct Chunk {
     pub(crate) pieces: Vec<(Piece, u64)>,
     pub(crate) data_bytes: u64,
@@ -27,7 +28,7 @@ impl Chunk {
         max_bytes: u64,
         max_runs: u64,
     ) -> Option<Self> {
-        let mut chunk = Self { pieces: Vec::new(), data_bytes: 0 };
+        let mut chunk = Self::default();
         let mut runs = 0;
         let fits = |chunk: &Self, piece: &Piece, runs: u64| {
             chunk.pieces.is_empty()
@@ -35,11 +36,15 @@ impl Chunk {
         };
         while let Some(piece) = pieces.next_if(|piece| fits(&chunk, piece, runs)) {
             runs += piece.runs();
-            chunk.pieces.push((piece, chunk.data_bytes));
-            // Aligned for whole vectors.
-            chunk.data_bytes = (chunk.data_bytes + piece.bytes()).next_multiple_of(16);
+            chunk.push(piece);
         }
         (!chunk.pieces.is_empty()).then_some(chunk)
+    }
+
+    /// Adds a piece, aligned for whole vectors.
+    pub(crate) fn push(&mut self, piece: Piece) {
+        self.pieces.push((piece, self.data_bytes));
+        self.data_bytes = (self.data_bytes + piece.bytes()).next_multiple_of(16);
     }
 }
 

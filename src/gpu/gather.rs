@@ -1,227 +1,211 @@
-//! Gathering slices on the device: the input goes up, the kept slices come back.
+//! Gathering slices on the device: parts of jobs travel in chunks, and one dispatch makes the results of each.
 
 use std::collections::VecDeque;
+use std::iter::Peekable;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
 
 use super::GpuEngine;
 use super::chunk::{Chunk, Work, binding};
 use super::slot::{PADDING, SLOTS, Slot};
-use crate::kernels::gather::{self, Job, TILE_WORDS, Tile};
-use crate::scan::{Buffer, Gather, Piece, Source};
-use crate::stats::Grouping;
-use crate::stats::layout::{Layout, Region};
+use crate::kernels::gather;
+use crate::scan::{Buffer, Gather, Piece, Slices, Source};
+use crate::stats::layout::{Kind, Layout, Region};
 use crate::{Float, Result};
 
-/// Parts of a chunk: a bound on the worklists, which hold the kept indices of each.
-const MOST_PARTS: u64 = 1 << 12;
+/// Bytes of a part, which one thread copies to where the device can read it.
+const PART: usize = if cfg!(test) { 1 << 14 } else { 1 << 20 };
+/// A gap between kept slices that is not worth its way.
+const GAP: usize = 4096;
+/// What a part costs beside its weights and indices: its entry, a tile, and what is rounded up.
+const OVERHEAD: usize = 64;
 
-/// Rows of slices, or some slices of a row, that travel together.
-struct Part<'a> {
-    from: &'a [u8],
-    axis: u32,
-    inner: u32,
-    /// Counted from the part's first slice.
-    kept: Vec<u32>,
-    to: Mutex<&'a mut [u8]>,
+/// Kept slices of some blocks, with what lies between them, or a part of one slice.
+struct Part {
+    job: usize,
+    blocks: Range<usize>,
+    /// Positions among the kept indices.
+    kept: Range<usize>,
+    /// Bytes of each slice.
+    inside: Range<usize>,
 }
 
-/// Parts as a source: the `tensor` of a piece is the index of its part, and an element is a byte.
-struct Parts<'a, 'b>(&'b [Part<'a>]);
+impl Part {
+    /// The parts of a job, of at most [`PART`] bytes with their indices.
+    fn of(job: usize, slices: Slices) -> impl Iterator<Item = Self> {
+        let mut next = 0;
+        let ranges = std::iter::from_fn(move || {
+            let start = next;
+            next = together(slices, start)?;
+            Some(start..next)
+        });
+        ranges.flat_map(move |kept| {
+            let bytes = span(slices, &kept).saturating_add(kept.len() * size_of::<u32>());
+            let blocks = (PART / bytes).max(1);
+            // More than one block only where slices are whole.
+            (0..slices.outer()).step_by(blocks).flat_map(move |block| {
+                let kept = kept.clone();
+                (0..slices.slice).step_by(if bytes > PART { PART } else { slices.slice }).map(move |from| Self {
+                    job,
+                    blocks: block..(block + blocks).min(slices.outer()),
+                    kept: kept.clone(),
+                    inside: from..if bytes > PART { (from + PART).min(slices.slice) } else { slices.slice },
+                })
+            })
+        })
+    }
 
-impl Source for Parts<'_, '_> {
-    fn load<'a>(&'a self, piece: &Piece, _buffer: &'a mut Buffer) -> Result<&'a [u8]> {
-        Ok(self.0[piece.tensor].from)
+    /// The part as bytes of its job's tensor, a block a row.
+    fn piece(&self, slices: Slices) -> Piece {
+        let (rows, cols) = (slices.outer() as u64, slices.block as u64);
+        let first = slices.kept[self.kept.start] as usize * slices.slice;
+        let cut = slices.slice - self.inside.len();
+        Piece {
+            tensor: self.job,
+            // Any format of one byte.
+            float: Float::E4M3,
+            layout: Layout { rows, cols, kind: Kind::Whole },
+            region: Region {
+                row: self.blocks.start as u64,
+                rows: self.blocks.len() as u64,
+                col: (first + self.inside.start) as u64,
+                cols: (span(slices, &self.kept) - cut) as u64,
+            },
+        }
+    }
+
+    /// Bytes of a block that are kept.
+    fn row(&self) -> usize {
+        self.kept.len() * self.inside.len()
+    }
+}
+
+/// Where the slices end that travel with the kept one at `start`: the next gap that is too wide, or a full part.
+fn together(slices: Slices, start: usize) -> Option<usize> {
+    slices.kept.get(start)?;
+    let fits = |end: &usize| {
+        let gap = (slices.kept[*end] - slices.kept[end - 1] - 1) as usize * slices.slice;
+        let bytes = span(slices, &(start..end + 1)) + (end + 1 - start) * size_of::<u32>();
+        gap < GAP && bytes <= PART
+    };
+    Some((start + 1..slices.kept.len()).find(|end| !fits(end)).unwrap_or(slices.kept.len()))
+}
+
+/// Bytes from the first of some slices to the last.
+fn span(slices: Slices, kept: &Range<usize>) -> usize {
+    ((slices.kept[kept.end - 1] - slices.kept[kept.start]) as usize + 1) * slices.slice
+}
+
+/// Jobs as a source: the `tensor` of a piece is the index of its job.
+struct Jobs<'a, 'b>(&'b [Slices<'a>]);
+
+impl Source for Jobs<'_, '_> {
+    fn load<'a>(&'a self, piece: &Piece, buffer: &'a mut Buffer) -> Result<&'a [u8]> {
+        let Slices { from, block, .. } = self.0[piece.tensor];
+        let Region { row, rows, col, cols } = piece.region;
+        let (start, cols) = (row as usize * block + col as usize, cols as usize);
+        if rows == 1 || cols == block {
+            return Ok(&from[start..start + piece.bytes() as usize]);
+        }
+        let out = buffer.first(piece.bytes() as usize);
+        for (row, from) in out.chunks_exact_mut(cols).zip(from[start..].chunks(block)) {
+            row.copy_from_slice(&from[..cols]);
+        }
+        Ok(out)
     }
 }
 
 /// A chunk that the device is working on.
 struct Pending {
     slot: Slot,
-    chunk: Chunk,
-    submission: wgpu::SubmissionIndex,
-    /// Where each part's result is, in bytes.
-    results: Vec<Range<usize>>,
+    /// Each with where its result starts, in bytes.
+    parts: Vec<(Part, usize)>,
     out_bytes: u64,
+    submission: wgpu::SubmissionIndex,
 }
 
 impl GpuEngine {
     pub(super) fn gather_jobs(&self, jobs: &mut [Gather], memory_bytes: u64) -> Result<()> {
-        let most = self.chunk_bytes(memory_bytes);
-        for same in jobs.chunk_by_mut(|a, b| a.width == b.width) {
-            let width = same[0].width;
-            let mut parts = Vec::new();
-            for job in same.iter_mut().filter(|job| !job.is_empty()) {
-                split(job, most as usize, &mut parts);
-            }
-            self.gather_parts(&parts, width, most)?;
-        }
-        Ok(())
-    }
-
-    fn gather_parts(&self, parts: &[Part], width: usize, most: u64) -> Result<()> {
-        let piece = |(index, part): (usize, &Part)| {
-            let bytes = part.from.len() as u64;
-            let region = Region { row: 0, rows: 1, col: 0, cols: bytes };
-            Piece { tensor: index, float: Float::E4M3, layout: Layout::new(&[bytes], Grouping::Tensor), region }
-        };
-        let mut pieces = parts.iter().enumerate().map(piece).peekable();
+        let (slices, mut targets): (Vec<Slices>, Vec<&mut [u8]>) = jobs.iter_mut().filter_map(Gather::split).unzip();
+        let max_bytes = self.chunk_bytes(memory_bytes) as usize;
+        let mut parts = slices.iter().enumerate().flat_map(|(job, slices)| Part::of(job, *slices)).peekable();
         let mut pending: VecDeque<Pending> = VecDeque::new();
-        while let Some(chunk) = Chunk::next(&mut pieces, most, MOST_PARTS) {
+        while parts.peek().is_some() {
             let slot = if pending.len() < SLOTS { None } else { pending.pop_front() };
-            let slot = slot.map_or_else(|| Ok(Slot::default()), |next| self.finish_gather(next, parts))?;
-            pending.push_back(self.start_gather(slot, chunk, parts, width)?);
+            let slot = slot.map_or_else(|| Ok(Slot::default()), |p| self.finish_gather(p, &slices, &mut targets))?;
+            pending.push_back(self.start_gather(slot, next_chunk(&mut parts, &slices, max_bytes), &slices)?);
         }
-        while let Some(next) = pending.pop_front() {
-            self.finish_gather(next, parts)?;
-        }
-        Ok(())
+        pending.into_iter().try_for_each(|p| self.finish_gather(p, &slices, &mut targets).map(drop))
     }
 
-    fn start_gather(&self, mut slot: Slot, chunk: Chunk, parts: &[Part], width: usize) -> Result<Pending> {
-        let (mut tiles, mut jobs, mut kept, mut results, mut words) = (vec![], vec![], Vec::<u32>::new(), vec![], 0u32);
-        for (piece, offset) in &chunk.pieces {
-            let part = &parts[piece.tensor];
-            let bytes = part.to.lock().unwrap_or_else(PoisonError::into_inner).len();
-            let job_words = bytes.div_ceil(4) as u32;
-            for first in (0..job_words).step_by(TILE_WORDS as usize) {
-                tiles.push(Tile { job: jobs.len() as u32, first, words: TILE_WORDS.min(job_words - first) });
+    /// Fills a slot with a chunk and submits its dispatch.
+    fn start_gather(&self, mut slot: Slot, (chunk, parts): (Chunk, Vec<Part>), all: &[Slices]) -> Result<Pending> {
+        let (mut tiles, mut entries, mut indices, mut words) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let mut placed: Vec<(Part, usize)> = Vec::with_capacity(parts.len());
+        let mut listed = 0;
+        for (part, (piece, start)) in parts.into_iter().zip(&chunk.pieces) {
+            let kept = &all[part.job].kept[part.kept.clone()];
+            // Blocks that follow share their indices.
+            if placed.last().is_none_or(|(last, _)| (last.job, &last.kept) != (part.job, &part.kept)) {
+                listed = indices.len();
+                indices.extend(kept.iter().map(|k| k - kept[0]));
             }
-            jobs.push(Job {
-                input: (offset / 4) as u32,
-                output: words,
-                elements: (bytes / width) as u32,
-                axis: part.axis,
-                inner: part.inner,
-                kept: kept.len() as u32,
-                count: part.kept.len() as u32,
-            });
-            kept.extend(&part.kept);
-            results.push(words as usize * 4..words as usize * 4 + bytes);
-            words += job_words;
+            let (stride, count) = (piece.region.cols as usize, kept.len());
+            let entry = gather::Part::new(*start, stride, part.inside.len(), part.blocks.len(), count);
+            let entry = gather::Part { kept: listed as u32, out: words as u32, ..entry };
+            tiles.extend(entry.tiles(entries.len()));
+            entries.push(entry);
+            let bytes = part.blocks.len() * part.row();
+            placed.push((part, words * 4));
+            words += bytes.div_ceil(4);
         }
         let mut work = Work::new(self);
-        let lists = [work.list(&tiles), work.list(&jobs), work.list(&kept)];
-        let out = work.results(u64::from(words) * 4);
+        let lists = [work.list(&tiles), work.list(&entries), work.list(&indices)];
+        let out = work.results(words as u64 * 4);
         let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        self.fill(&mut slot, &mut encoder, &Parts(parts), &chunk, &work)?;
-        let data = 0..chunk.data_bytes + PADDING;
-        let of_work = |list: &Range<u64>| binding(&slot.work, list);
-        let buffers = [
-            binding(&slot.data, &data),
-            of_work(&lists[0]),
-            of_work(&lists[1]),
-            of_work(&lists[2]),
-            binding(&slot.out, &out),
-        ];
-        let buffers: Vec<_> = buffers.into_iter().flatten().collect();
-        gather::kernel(self, width).record(&self.device, &mut encoder, &buffers, tiles.len() as u32);
-        let out_bytes = work.out_bytes;
-        self.record_readback(&mut slot, &mut encoder, out_bytes);
+        self.fill(&mut slot, &mut encoder, &Jobs(all), &chunk, &work)?;
+        let of_work = lists.each_ref().map(|list| binding(&slot.work, list));
+        let data = binding(&slot.data, &(0..chunk.data_bytes + PADDING));
+        let buffers: Vec<_> = [data].into_iter().chain(of_work).chain([binding(&slot.out, &out)]).flatten().collect();
+        gather::kernel(self).record(&self.device, &mut encoder, &buffers, tiles.len() as u32);
+        self.record_readback(&mut slot, &mut encoder, work.out_bytes);
         let submission = self.submit(&slot, encoder);
-        Ok(Pending { slot, chunk, submission, results, out_bytes })
+        Ok(Pending { slot, parts: placed, out_bytes: work.out_bytes, submission })
     }
 
-    fn finish_gather(&self, pending: Pending, parts: &[Part]) -> Result<Slot> {
-        let Pending { slot, chunk, submission, results, out_bytes } = pending;
-        self.read(&slot, submission, out_bytes, |out| {
-            for ((piece, _), range) in chunk.pieces.iter().zip(results) {
-                let mut to = parts[piece.tensor].to.lock().unwrap_or_else(PoisonError::into_inner);
-                to.copy_from_slice(&out[range]);
+    /// Waits for a chunk and puts its results where they belong.
+    fn finish_gather(&self, pending: Pending, all: &[Slices], targets: &mut [&mut [u8]]) -> Result<Slot> {
+        let Pending { slot, parts, out_bytes, submission } = pending;
+        self.read(&slot, submission, out_bytes, |results| {
+            for (part, from) in &parts {
+                let (slices, row) = (&all[part.job], part.row());
+                let (every, inside) = (slices.kept_bytes(), part.kept.start * slices.slice + part.inside.start);
+                let found = &results[*from..*from + part.blocks.len() * row];
+                let to = &mut targets[part.job][part.blocks.start * every + inside..];
+                if row == every {
+                    to[..found.len()].copy_from_slice(found);
+                } else {
+                    for (to, found) in to.chunks_mut(every).zip(found.chunks_exact(row)) {
+                        to[..row].copy_from_slice(found);
+                    }
+                }
             }
         })?;
         Ok(slot)
     }
 }
 
-/// Parts of a job whose input is at most `most` bytes: whole rows, else stretches of a row; a slice that is larger by itself is
-/// copied here.
-fn split<'a>(job: &'a mut Gather<'_>, most: usize, parts: &mut Vec<Part<'a>>) {
-    let (slice, (row_bytes, kept_bytes), inner) = (job.slice_bytes(), job.row_bytes(), job.inner as u32);
-    let kept = job.kept;
-    if slice > most {
-        gather::gather(job.from, job.axis as usize, slice, kept, job.to);
-        return;
+/// The next parts whose weights and lists fit, at least one.
+fn next_chunk(
+    parts: &mut Peekable<impl Iterator<Item = Part>>,
+    all: &[Slices],
+    max_bytes: usize,
+) -> (Chunk, Vec<Part>) {
+    let (mut chunk, mut taken, mut used) = (Chunk::default(), Vec::new(), 0);
+    let cost = |part: &Part| part.piece(all[part.job]).bytes() as usize + part.kept.len() * size_of::<u32>() + OVERHEAD;
+    while let Some(part) = parts.next_if(|part| used == 0 || used + cost(part) <= max_bytes) {
+        used += cost(&part);
+        chunk.push(part.piece(all[part.job]));
+        taken.push(part);
     }
-    let rows = (most / row_bytes).max(1);
-    for (from, to) in job.from.chunks(rows * row_bytes).zip(job.to.chunks_mut(rows * kept_bytes)) {
-        if from.len() <= most {
-            parts.push(Part { from, axis: job.axis as u32, inner, kept: kept.to_vec(), to: Mutex::new(to) });
-            continue;
-        }
-        let step = most / slice;
-        let mut rest = to;
-        for (index, from) in from.chunks(step * slice).enumerate() {
-            let (first, length) = ((index * step) as u32, from.len() / slice);
-            let range = kept.partition_point(|k| *k < first)..kept.partition_point(|k| *k < first + length as u32);
-            let kept: Vec<u32> = kept[range].iter().map(|k| k - first).collect();
-            let (to, after) = rest.split_at_mut(kept.len() * slice);
-            rest = after;
-            if !kept.is_empty() {
-                parts.push(Part { from, axis: length as u32, inner, kept, to: Mutex::new(to) });
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::gpu::tests::engines;
-    use crate::kernels::gather::tests::oracle;
-    use crate::scan::Compute;
-
-    #[test]
-    fn equals_the_twin_and_the_reference() {
-        let Some((cpu, gpu)) = engines() else { return };
-        let mut cases = Vec::new();
-        for width in [1usize, 2, 4, 8] {
-            for (outer, axis, inner) in
-                [(1, 1, 1), (3, 7, 1), (5, 10, 9), (2, 64, 25), (1, 333, 3), (40, 3, 1), (2, 5, 40_001)]
-            {
-                for keep in [
-                    |_| false,
-                    |_| true,
-                    |i: u32| i % 2 == 0,
-                    |i: u32| i.wrapping_mul(2_654_435_761) >> 31 == 0,
-                    |i| i == 0,
-                ] {
-                    cases.push((width, outer, axis, inner, (0..axis as u32).filter(|i| keep(*i)).collect::<Vec<_>>()));
-                }
-            }
-        }
-        // Rows, and then slices of a row, that do not fit a chunk.
-        cases.push((1, 3, 1500, 1000, (0..1500).filter(|i| i % 3 > 0).collect()));
-        cases.push((2, 1, 3, 600_000, vec![0, 2]));
-        let input = |case: &(usize, usize, usize, usize, Vec<u32>)| -> Vec<u8> {
-            (0..case.0 * case.1 * case.2 * case.3).map(|i| (i * 31 % 253) as u8).collect()
-        };
-        let inputs: Vec<Vec<u8>> = cases.iter().map(input).collect();
-        let wanted: Vec<Vec<u8>> = cases
-            .iter()
-            .zip(&inputs)
-            .map(|((width, _, axis, inner, kept), from)| oracle(from, *axis, *inner, *width, kept))
-            .collect();
-        for engine in [gpu as &dyn Compute, cpu] {
-            let mut found: Vec<Vec<u8>> = wanted.iter().map(|wanted| vec![0xaa; wanted.len()]).collect();
-            let mut jobs: Vec<Gather> = cases
-                .iter()
-                .zip(&inputs)
-                .zip(&mut found)
-                .map(|(((width, _, axis, inner, kept), from), to)| Gather {
-                    width: *width,
-                    from,
-                    axis: *axis as u64,
-                    inner: *inner as u64,
-                    kept,
-                    to,
-                })
-                .collect();
-            // Chunks of 1 MiB.
-            engine.gather(&mut jobs, 16 << 20).expect("it gathers");
-            for ((found, wanted), case) in found.iter().zip(&wanted).zip(&cases) {
-                assert!(found == wanted, "{:?}", (case.0, case.1, case.2, case.3, case.4.len()));
-            }
-        }
-    }
+    (chunk, taken)
 }

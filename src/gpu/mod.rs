@@ -6,6 +6,8 @@ mod cut;
 mod cut_tests;
 mod device;
 mod gather;
+#[cfg(test)]
+mod gather_tests;
 mod groups;
 mod kernel;
 mod scan;

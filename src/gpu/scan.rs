@@ -74,12 +74,12 @@ impl Compute for GpuEngine {
         self.ask_groups(source, pieces, request)
     }
 
-    fn gather(&self, jobs: &mut [Gather], memory_bytes: u64) -> Result<()> {
-        self.gather_jobs(jobs, memory_bytes)
-    }
-
     fn cut(&self, jobs: &mut [Job], budgets: &mut [u64], memory_bytes: u64) -> Result<Vec<CutCounts>> {
         self.cut_jobs(jobs, budgets, memory_bytes)
+    }
+
+    fn gather(&self, jobs: &mut [Gather], memory_bytes: u64) -> Result<()> {
+        self.gather_jobs(jobs, memory_bytes)
     }
 
     fn group_elements(&self) -> u64 {

@@ -97,7 +97,8 @@ fn tensors() -> Vec<Held> {
     let mut all = Vec::new();
     let (mut random, mut bits) = (noise(1), noise(2));
     let mut normal = move || (0..12).map(|_| (random() >> 11) as f64 / (1u64 << 53) as f64).sum::<f64>() - 6.0;
-    let shapes: [&[u64]; 7] = [&[], &[3], &[7, 5, 3, 3], &[1, 9001], &[129, 4, 1], &[70, 130], &[2, 20_000]];
+    let shapes: [&[u64]; 8] =
+        [&[], &[3], &[7, 5, 3, 3], &[1, 9001], &[129, 4, 1], &[70, 130], &[2, 20_000], &[2, 150, 2, 35]];
     for float in Float::ALL.into_iter().filter(|f| GpuEngine::computes(*f)) {
         for shape in shapes {
             let n: u64 = shape.iter().product();
@@ -124,11 +125,12 @@ fn tensors() -> Vec<Held> {
     all
 }
 
-const GROUPINGS: [Grouping; 6] = [
+const GROUPINGS: [Grouping; 7] = [
     Grouping::Tensor,
     Grouping::Output,
     Grouping::Input,
     Grouping::Axis(2),
+    Grouping::Axis(3),
     Grouping::Block(NonZeroU64::new(5).unwrap()),
     Grouping::Block(NonZeroU64::new(300).unwrap()),
 ];

@@ -85,13 +85,13 @@ fn structs_are_laid_out_alike() {
     for source in [threshold_mask::SOURCE, tie_counts::SOURCE, tie_scan::SOURCE] {
         assert_same_layout!(source, "Cut", threshold_mask::Cut { start, span, tie, budget, first_tile, tiles });
     }
+    assert_same_layout!(gather::SOURCE, "Tile", gather::Tile { part, first, words });
+    assert_same_layout!(gather::SOURCE, "Part", gather::Part { start, stride, inner, count, kept, out, length, log2 });
     assert_same_layout!(
         nm_mask::SOURCE,
         "Groups",
         nm_mask::Groups { start, first, count, stride, mask, m, cut, largest, above }
     );
-    assert_same_layout!(gather::SOURCE, "Tile", gather::Tile { job, first, words });
-    assert_same_layout!(gather::SOURCE, "Job", gather::Job { input, output, elements, axis, inner, kept, count });
     let (members, size) = layout(moments::SOURCE, "Partial");
     assert_eq!(size, size_of::<moments::Partial>());
     assert_eq!(members, layout(strided_moments::SOURCE, "Partial").0);

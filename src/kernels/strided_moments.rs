@@ -33,13 +33,14 @@ pub(crate) struct Lane {
     pub(crate) stride: u32,
 }
 
-/// The lanes of a run that starts at element `start` of the data: one, or as many as a long column takes.
+/// The lanes of a run that starts at element `start` of the data: one, or as many as a long column takes. These take
+/// turns, so that neighbouring threads read neighbouring rows: where rows are short, the same lines of memory.
 pub(crate) fn lanes(start: u64, run: Run) -> impl Iterator<Item = Lane> {
-    let longest = if run.length <= LONGEST { LONGEST } else { TILE_ROWS };
-    (0..run.length.div_ceil(longest)).map(move |i| Lane {
-        start: (start + i * longest * run.stride) as u32,
-        length: longest.min(run.length - i * longest) as u32,
-        stride: run.stride as u32,
+    let lanes = if run.length <= LONGEST { 1 } else { run.length.div_ceil(TILE_ROWS) };
+    (0..lanes).map(move |i| Lane {
+        start: (start + i * run.stride) as u32,
+        length: (run.length - i).div_ceil(lanes) as u32,
+        stride: (lanes * run.stride) as u32,
     })
 }
 
@@ -47,4 +48,27 @@ pub(crate) fn lanes(start: u64, run: Run) -> impl Iterator<Item = Lane> {
 pub(crate) fn kernel(gpu: &GpuEngine, float: Float, values: Values) -> Arc<Kernel> {
     let logarithms = u32::from(values == Values::Logarithms);
     gpu.kernel("strided_moments", SOURCE, &[format_constant(float), ("LOGARITHMS", logarithms)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_share_a_run() {
+        for length in [1, 2, 127, 128, 129, 191, 192, 193, 5440, 5441] {
+            for stride in [1, 3, 2048] {
+                let mut seen = vec![0; length as usize];
+                for lane in lanes(7, Run { group: 0, start: 0, length, stride }) {
+                    assert!(u64::from(lane.length) <= LONGEST && lane.length > 0);
+                    for i in 0..lane.length {
+                        let at = u64::from(lane.start + i * lane.stride) - 7;
+                        assert_eq!(at % stride, 0);
+                        seen[(at / stride) as usize] += 1;
+                    }
+                }
+                assert!(seen.iter().all(|n| *n == 1), "{length} {stride}");
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
-//! Copying the kept slices of a tensor together: what an engine is asked.
+//! Keeping slices of tensors that are in memory: what an engine is asked.
 
-/// The slices of a tensor in memory that stay, along one axis.
+/// The kept slices of a tensor in memory along one axis, to be copied together.
 pub(crate) struct Gather<'a> {
     /// Bytes of an element: 1, 2, 4 or 8.
     pub(crate) width: usize,
@@ -10,23 +10,50 @@ pub(crate) struct Gather<'a> {
     pub(crate) inner: u64,
     /// Ascending indices along the axis.
     pub(crate) kept: &'a [u32],
-    /// outer × kept × inner elements.
+    /// outer × kept.len() × inner elements.
     pub(crate) to: &'a mut [u8],
 }
 
-impl Gather<'_> {
+/// What is copied from: [`Gather`] in bytes.
+#[derive(Clone, Copy)]
+pub(crate) struct Slices<'a> {
+    pub(crate) from: &'a [u8],
     /// Bytes of a slice.
-    pub(crate) fn slice_bytes(&self) -> usize {
-        self.inner as usize * self.width
+    pub(crate) slice: usize,
+    /// Bytes from a slice to the one of the same index that follows: those of all indices of the axis.
+    pub(crate) block: usize,
+    pub(crate) kept: &'a [u32],
+}
+
+impl<'a> Gather<'a> {
+    /// The slices, and where they go; `None` where nothing is copied.
+    pub(crate) fn split(&mut self) -> Option<(Slices<'a>, &mut [u8])> {
+        // With something to copy the tensor has elements, and their bytes are in memory: nothing here overflows.
+        if self.to.is_empty() {
+            return None;
+        }
+        let slice = self.inner as usize * self.width;
+        let slices = Slices { from: self.from, slice, block: self.axis as usize * slice, kept: self.kept };
+        debug_assert_eq!(self.from.len() % slices.block, 0, "whole blocks");
+        debug_assert_eq!(self.to.len(), slices.outer() * slices.kept_bytes(), "room for what is kept");
+        debug_assert!(self.kept.is_sorted_by(|a, b| a < b) && self.kept.iter().all(|k| u64::from(*k) < self.axis));
+        Some((slices, self.to))
+    }
+}
+
+impl Slices<'_> {
+    /// Blocks.
+    pub(crate) fn outer(&self) -> usize {
+        self.from.len() / self.block
     }
 
-    /// Bytes of all slices of one outer index, before and after.
-    pub(crate) fn row_bytes(&self) -> (usize, usize) {
-        (self.axis as usize * self.slice_bytes(), self.kept.len() * self.slice_bytes())
+    /// Bytes that are kept of a block.
+    pub(crate) fn kept_bytes(&self) -> usize {
+        self.kept.len() * self.slice
     }
 
-    /// Whether there is nothing to copy.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.to.is_empty() || self.slice_bytes() == 0
+    /// How many indices follow each other without a gap from the `k`th kept one on.
+    pub(crate) fn run(&self, k: usize) -> usize {
+        1 + self.kept[k..].windows(2).take_while(|pair| pair[1] - pair[0] == 1).count()
     }
 }

@@ -5,7 +5,7 @@ mod gather;
 mod source;
 
 pub(crate) use cut::{CutCounts, HostRule, Job, Rule, aligned_unit};
-pub(crate) use gather::Gather;
+pub(crate) use gather::{Gather, Slices};
 pub(crate) use source::{Buffer, File, Resident, Source};
 
 use crate::stats::Moments;
@@ -147,7 +147,7 @@ pub(crate) trait Compute: Sync {
     /// Cuts every job as its rule says, in order: the `budgets` are what ties may still be cut, and go down.
     fn cut(&self, jobs: &mut [Job], budgets: &mut [u64], memory_bytes: u64) -> Result<Vec<CutCounts>>;
 
-    /// Copies the kept slices of every job together.
+    /// Copies what every job keeps. `memory_bytes` as in [`Request`].
     fn gather(&self, jobs: &mut [Gather], memory_bytes: u64) -> Result<()>;
 
     /// Elements up to which a group is best asked about by [`Self::groups`].

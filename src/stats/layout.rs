@@ -20,7 +20,7 @@ pub(crate) enum Kind {
     Rows,
     /// This many consecutive elements of a row, at most.
     Blocks(u64),
-    /// This many adjacent columns.
+    /// This many adjacent columns, of all rows.
     Columns(u64),
     /// Nothing, this many times: a group of a tensor without elements.
     Empty(u64),
@@ -36,38 +36,44 @@ pub(crate) const TILE_ROWS: u64 = 64;
 /// Columns of a tile, which stays in a core's own cache as f32.
 pub(crate) const TILE_COLS: u64 = 2048;
 
+/// How many times as wide a group is whose runs are no columns.
+const WIDE: u64 = 16;
+
 impl Layout {
-    /// The layout of a tensor of `shape` under `by`. A tensor under two dimensions is one group.
+    /// The layout of a tensor of `shape` under `by`. A tensor under two dimensions, or without the axis, is one group.
     pub(crate) fn new(shape: &[u64], by: Grouping) -> Self {
         let elements: u64 = shape.iter().product();
         let whole = Self { rows: 1, cols: elements, kind: Kind::Whole };
-        let axis = match by {
-            Grouping::Output => Some(0),
-            Grouping::Input => Some(1),
-            Grouping::Axis(axis) => Some(axis),
-            Grouping::Tensor | Grouping::Block(_) => None,
-        };
-        if shape.len() < 2 || by == Grouping::Tensor || axis.is_some_and(|axis| axis >= shape.len()) {
+        if shape.len() < 2 || by == Grouping::Tensor || by.axis().is_some_and(|axis| axis >= shape.len()) {
             return whole;
         }
         if elements == 0 {
-            let groups = axis.map_or(0, |axis| shape[axis]);
+            let groups = by.axis().map_or(0, |axis| shape[axis]);
             // A shape of [2^60, 0] takes no room in a file; nobody wants 2^60 empty answers.
             return if groups > EMPTY_GROUPS { whole } else { Self { kind: Kind::Empty(groups), ..whole } };
         }
-        let rows = |axes: usize| shape[..axes].iter().product::<u64>();
-        match (axis, by) {
-            (None | Some(0), Grouping::Block(n)) => {
+        match (by.axis(), by) {
+            (Some(axis), _) => {
+                let (rows, inner) = (shape[..axis].iter().product(), shape[axis + 1..].iter().product());
+                match rows {
+                    // Nothing before the axis that counts: groups lie one after the other, and are done one by one.
+                    1 => Self { rows: shape[axis], cols: inner, kind: Kind::Rows },
+                    _ => Self { rows, cols: shape[axis] * inner, kind: Kind::Columns(inner) },
+                }
+            }
+            (None, Grouping::Block(n)) => {
                 let cols = elements / shape[0];
                 Self { rows: shape[0], cols, kind: Kind::Blocks(n.get().min(cols)) }
             }
-            (None | Some(0), _) => Self { rows: shape[0], cols: elements / shape[0], kind: Kind::Rows },
-            // Whatever lies before the axis are rows, which are shorter for it.
-            (Some(axis), _) => {
-                let kind = Kind::Columns(shape[axis + 1..].iter().product());
-                Self { rows: rows(axis), cols: elements / rows(axis), kind }
-            }
+            (None, _) => whole,
         }
+    }
+
+    /// Whether the runs of [`Kind::Columns`] are columns. Where a group is many times as wide as a column of a tile is
+    /// high, they are its parts of rows instead: fewer and longer runs. Not before, since neighbouring columns are summed
+    /// together.
+    pub(crate) fn runs_are_columns(&self) -> bool {
+        matches!(self.kind, Kind::Columns(inner) if inner < WIDE * self.rows.min(TILE_ROWS))
     }
 
     pub(crate) fn groups(&self) -> u64 {
@@ -136,20 +142,23 @@ impl Layout {
     }
 
     /// Cuts `within`, whole groups or one group, into the pieces that are read and computed at once: contiguous ones
-    /// of about 128 KiB, tiles of 64 × 2048, or of more and shorter rows, for columns. A contiguous piece that is not of whole rows is of one row,
-    /// and starts at a group or lies in one. The cut depends on nothing but the layout and the dtype.
+    /// of about 128 KiB, tiles of 64 × 2048, or of more and shorter rows, where runs are columns. A piece that is neither
+    /// a tile nor as wide as `within` is of one row, and starts at a group or lies in one. The cut of a group depends on
+    /// nothing but the layout and the dtype.
     pub(crate) fn pieces(self, float: Float, within: Region) -> impl Iterator<Item = Region> {
         let elements = PIECE_BYTES / float.bytes() as u64;
         let (rows, cols) = match self.kind {
             // More rows where they are short; the same number whichever columns are asked for.
-            Kind::Columns(_) => ((elements / 2 / self.cols / TILE_ROWS).max(1) * TILE_ROWS, TILE_COLS),
+            Kind::Columns(_) if self.runs_are_columns() => {
+                ((elements / 2 / self.cols / TILE_ROWS).max(1) * TILE_ROWS, TILE_COLS)
+            }
             _ if within.cols <= elements => (elements / within.cols.max(1), within.cols),
-            Kind::Blocks(n) if n <= elements => (1, elements / n * n),
+            Kind::Blocks(n) | Kind::Columns(n) if n <= elements => (1, elements / n * n),
             _ => (1, elements),
         };
         // A block longer than a piece is cut from its own start, so that no piece crosses into the next block.
         let (outer_rows, outer_cols) = match self.kind {
-            Kind::Blocks(n) if n > elements => (1, n),
+            Kind::Blocks(n) | Kind::Columns(n) if n > elements && !self.runs_are_columns() => (1, n),
             _ => (within.rows, within.cols),
         };
         within.grid(outer_rows, outer_cols).flat_map(move |outer| outer.grid(rows, cols))
@@ -157,32 +166,29 @@ impl Layout {
 
     /// The runs of a piece in group order: `start` and `stride` in elements of the piece read row by row.
     pub(crate) fn runs(self, piece: Region) -> impl Iterator<Item = Run> {
-        let (count, per_row) = match self.kind {
-            Kind::Whole => (1, 1),
-            Kind::Empty(_) => (0, 1),
-            Kind::Rows => (piece.rows, 1),
-            Kind::Blocks(n) => {
-                let blocks = (piece.col + piece.cols).div_ceil(n) - piece.col / n;
-                (piece.rows * blocks, blocks)
-            }
-            Kind::Columns(_) => (piece.cols, piece.cols),
+        let columns = self.runs_are_columns();
+        // Groups before the first of a row: the groups of columns are the same in every row.
+        let (per_row, first) = match self.kind {
+            Kind::Blocks(n) => (across(piece, n), self.cols.div_ceil(n)),
+            Kind::Columns(n) => (across(piece, n), 0),
+            _ => (1, 0),
         };
-        (0..count).map(move |i| match self.kind {
+        (0..self.run_count(piece)).map(move |i| match self.kind {
             Kind::Whole | Kind::Empty(_) => Run { group: 0, start: 0, length: piece.cols, stride: 1 },
             Kind::Rows => Run { group: piece.row + i, start: i * piece.cols, length: piece.cols, stride: 1 },
-            Kind::Blocks(n) => {
+            Kind::Columns(inner) if columns => {
+                Run { group: (piece.col + i) / inner, start: i, length: piece.rows, stride: piece.cols }
+            }
+            Kind::Blocks(n) | Kind::Columns(n) => {
                 let (row, block) = (i / per_row, piece.col / n + i % per_row);
                 let from = (block * n).max(piece.col);
                 let to = (block * n + n).min(piece.col + piece.cols);
                 Run {
-                    group: (piece.row + row) * self.cols.div_ceil(n) + block,
+                    group: (piece.row + row) * first + block,
                     start: row * piece.cols + from - piece.col,
                     length: to - from,
                     stride: 1,
                 }
-            }
-            Kind::Columns(inner) => {
-                Run { group: (piece.col + i) / inner, start: i, length: piece.rows, stride: piece.cols }
             }
         })
     }
@@ -217,10 +223,15 @@ impl Layout {
             Kind::Whole => 1,
             Kind::Empty(_) => 0,
             Kind::Rows => piece.rows,
-            Kind::Blocks(n) => piece.rows * ((piece.col + piece.cols).div_ceil(n) - piece.col / n),
-            Kind::Columns(_) => piece.cols,
+            Kind::Columns(_) if self.runs_are_columns() => piece.cols,
+            Kind::Blocks(n) | Kind::Columns(n) => piece.rows * across(piece, n),
         }
     }
+}
+
+/// How many spans of `n` columns a piece touches.
+fn across(piece: Region, n: u64) -> u64 {
+    (piece.col + piece.cols).div_ceil(n) - piece.col / n
 }
 
 /// A rectangle of the matrix.
@@ -272,124 +283,4 @@ pub(crate) struct View {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::num::NonZeroU64;
-
-    /// The definition: element `i` of the flattened tensor belongs to this group.
-    fn group_of(shape: &[u64], by: Grouping, i: u64) -> u64 {
-        let elements: u64 = shape.iter().product();
-        if shape.len() < 2 {
-            return 0;
-        }
-        let cols = elements / shape[0];
-        match by {
-            Grouping::Tensor => 0,
-            Grouping::Output => i / cols,
-            Grouping::Input => i / shape[2..].iter().product::<u64>() % shape[1],
-            Grouping::Axis(axis) if axis >= shape.len() => 0,
-            Grouping::Axis(axis) => i / shape[axis + 1..].iter().product::<u64>() % shape[axis],
-            Grouping::Block(n) => i / cols * cols.div_ceil(n.get()) + i % cols / n.get(),
-        }
-    }
-
-    fn grouping() -> impl Strategy<Value = Grouping> {
-        prop_oneof![
-            Just(Grouping::Tensor),
-            Just(Grouping::Output),
-            Just(Grouping::Input),
-            (0..5usize).prop_map(Grouping::Axis),
-            (1..70_000u64).prop_map(|n| Grouping::Block(NonZeroU64::new(n).unwrap())),
-            (1..9u64).prop_map(|n| Grouping::Block(NonZeroU64::new(n).unwrap())),
-        ]
-    }
-
-    fn shape() -> impl Strategy<Value = Vec<u64>> {
-        prop_oneof![
-            prop::collection::vec(1..9u64, 0..5),
-            (1..4u64, 1..90_000u64).prop_map(|(r, c)| vec![r, c]),
-            (1..300u64, 1..20u64, 1..20u64).prop_map(|(r, c, k)| vec![r, c, k]),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn pieces_cover_every_element_once_in_its_group(shape in shape(), by in grouping(), fold in 1..100_000u64) {
-            let layout = Layout::new(&shape, by);
-            let elements: u64 = shape.iter().product();
-            let mut seen = vec![0u8; elements as usize];
-            for part in layout.whole_groups(layout.all(), fold) {
-                let mut last = None;
-                for piece in layout.pieces(Float::F32, part) {
-                    prop_assert!(piece.elements() > 0);
-                    prop_assert!(piece.rows == 1 || matches!(layout.kind, Kind::Columns(_)) || piece.cols == part.cols);
-                    let mut runs = 0;
-                    for run in layout.runs(piece) {
-                        runs += 1;
-                        if !matches!(layout.kind, Kind::Columns(_)) {
-                            prop_assert!(last <= Some(run.group), "groups come in order");
-                            last = Some(run.group);
-                        }
-                        prop_assert!(run.group < layout.groups());
-                        for j in 0..run.length {
-                            let at = run.start + j * run.stride;
-                            let (row, col) = (piece.row + at / piece.cols, piece.col + at % piece.cols);
-                            let i = row * layout.cols + col;
-                            seen[i as usize] += 1;
-                            prop_assert_eq!(run.group, group_of(&shape, by, i));
-                        }
-                    }
-                    prop_assert_eq!(runs, layout.run_count(piece));
-                }
-                for view in layout.views(part) {
-                    prop_assert_eq!(view.length, layout.group(view.group).elements());
-                    for j in 0..view.length {
-                        let at = view.start + j / view.run * view.stride + j % view.run;
-                        let i = (part.row + at / part.cols) * layout.cols + part.col + at % part.cols;
-                        prop_assert_eq!(view.group, group_of(&shape, by, i));
-                    }
-                }
-            }
-            prop_assert!(seen.iter().all(|n| *n == 1));
-        }
-
-        #[test]
-        fn a_group_is_a_region(shape in shape(), by in grouping()) {
-            let layout = Layout::new(&shape, by);
-            let elements: u64 = shape.iter().product();
-            let mut covered = 0;
-            for group in [0, layout.groups() / 2, layout.groups() - 1] {
-                let region = layout.group(group);
-                covered += region.elements();
-                prop_assert!(region.elements() <= layout.largest_group());
-                let i = region.row * layout.cols + region.col;
-                prop_assert_eq!(group_of(&shape, by, i), group);
-            }
-            prop_assert!(covered >= elements.min(3));
-        }
-    }
-
-    #[test]
-    fn nothing_to_group() {
-        for (shape, by, groups) in [
-            (&[][..], Grouping::Output, 1),
-            (&[7], Grouping::Input, 1),
-            (&[0], Grouping::Output, 1),
-            (&[3, 0, 2], Grouping::Tensor, 1),
-            (&[3, 0, 2], Grouping::Output, 3),
-            (&[3, 0, 2], Grouping::Input, 0),
-            (&[3, 4, 2], Grouping::Axis(2), 2),
-            (&[3, 4], Grouping::Axis(2), 1),
-            (&[3, 0, 2], Grouping::Axis(2), 2),
-            (&[0, 5], Grouping::Input, 5),
-            (&[0, 5], Grouping::Block(NonZeroU64::MIN), 0),
-            (&[1 << 60, 0], Grouping::Output, 1),
-        ] {
-            let layout = Layout::new(shape, by);
-            assert_eq!(layout.groups(), groups, "{shape:?} {by}");
-            let empty = shape.contains(&0);
-            assert_eq!(layout.pieces(Float::F32, layout.all()).count(), usize::from(!empty), "{shape:?} {by}");
-        }
-    }
-}
+mod tests;

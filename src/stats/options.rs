@@ -16,11 +16,23 @@ pub enum Grouping {
     Output,
     /// One group for each index of axis 1, an input channel.
     Input,
-    /// One group for each index of this axis, counted from 0: 0 is [`Output`](Self::Output), 1 is [`Input`](Self::Input). A
-    /// tensor without that axis is one group.
+    /// One group for each index of this axis, counted from 0: [`Output`](Self::Output) is axis 0, [`Input`](Self::Input)
+    /// axis 1. A tensor without that axis is one group.
     Axis(usize),
     /// This many consecutive weights of a row, a row being the flattened weights of one output channel.
     Block(NonZeroU64),
+}
+
+impl Grouping {
+    /// The axis whose indices are the groups.
+    pub(crate) fn axis(self) -> Option<usize> {
+        match self {
+            Self::Output => Some(0),
+            Self::Input => Some(1),
+            Self::Axis(axis) => Some(axis),
+            Self::Tensor | Self::Block(_) => None,
+        }
+    }
 }
 
 impl FromStr for Grouping {
@@ -31,13 +43,14 @@ impl FromStr for Grouping {
             "tensor" => Ok(Self::Tensor),
             "output" => Ok(Self::Output),
             "input" => Ok(Self::Input),
-            _ if text.starts_with("axis:") => text["axis:".len()..]
-                .parse()
-                .map(Self::Axis)
-                .map_err(|_| "expected axis:N with N counted from 0, such as axis:2".to_owned()),
-            _ => text.strip_prefix("block:").and_then(|n| n.parse().ok()).map(Self::Block).ok_or_else(|| {
-                "expected tensor, output, input, axis:N, or block:N with N ≥ 1, such as block:128".to_owned()
-            }),
+            _ => {
+                let axis = || text.strip_prefix("axis:").and_then(|n| n.parse().ok()).map(Self::Axis);
+                let block = || text.strip_prefix("block:").and_then(|n| n.parse().ok()).map(Self::Block);
+                axis().or_else(block).ok_or_else(|| {
+                    "expected tensor, output, input, axis:N with N ≥ 0, or block:N with N ≥ 1, such as block:128"
+                        .to_owned()
+                })
+            }
         }
     }
 }
@@ -134,7 +147,7 @@ mod tests {
 
     #[test]
     fn names_round_trip() {
-        for name in ["tensor", "output", "input", "block:1", "block:128"] {
+        for name in ["tensor", "output", "input", "axis:0", "axis:2", "block:1", "block:128"] {
             assert_eq!(name.parse::<Grouping>().unwrap().to_string(), name);
         }
         for name in ["none", "log", "standardize"] {
@@ -144,7 +157,9 @@ mod tests {
 
     #[test]
     fn nonsense_is_refused() {
-        for name in ["", "Tensor", "block", "block:", "block:0", "block:-1", "block:1.5", "rows"] {
+        let axes = ["axis", "axis:", "axis:-1", "axis:1.5", "axis:18446744073709551616"];
+        let others = ["", "Tensor", "block", "block:", "block:0", "block:-1", "block:1.5", "rows"];
+        for name in axes.into_iter().chain(others) {
             assert!(name.parse::<Grouping>().is_err(), "{name}");
         }
         assert!("ln".parse::<Transform>().is_err());

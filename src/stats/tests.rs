@@ -93,12 +93,12 @@ fn group_of(shape: &[u64], by: Grouping, i: u64) -> usize {
         return 0;
     }
     let cols: u64 = shape[1..].iter().product();
+    let along = |axis: usize| i / shape[axis + 1..].iter().product::<u64>() % shape[axis];
     let group = match by {
-        Grouping::Tensor => 0,
-        Grouping::Output => i / cols,
-        Grouping::Input => i / shape[2..].iter().product::<u64>() % shape[1],
-        Grouping::Axis(axis) if axis >= shape.len() => 0,
-        Grouping::Axis(axis) => i / shape[axis + 1..].iter().product::<u64>() % shape[axis],
+        Grouping::Axis(axis) if axis < shape.len() => along(axis),
+        Grouping::Tensor | Grouping::Axis(_) => 0,
+        Grouping::Output => along(0),
+        Grouping::Input => along(1),
         Grouping::Block(n) => i / cols * cols.div_ceil(n.get()) + i % cols / n.get(),
     };
     group as usize
@@ -214,6 +214,8 @@ fn shape() -> impl Strategy<Value = Vec<u64>> {
         1 => (1..3u64, 262_000..270_000u64).prop_map(|(r, c)| vec![r, c]),
         1 => (100_000..270_000u64, 1..3u64).prop_map(|(r, c)| vec![r, c]),
         2 => (1..300u64, 1..20u64, 1..20u64).prop_map(|(r, c, k)| vec![r, c, k]),
+        1 => (1..4u64, 1..4u64, 1..40_000u64).prop_map(|(r, c, k)| vec![r, c, k]),
+        1 => (1..20_000u64, 1..5u64, 1..3u64, 1..3u64).prop_map(|(r, c, k, l)| vec![r, c, k, l]),
         1 => Just(vec![270_000]),
     ]
 }
@@ -224,7 +226,7 @@ fn grouping() -> impl Strategy<Value = Grouping> {
         2 => Just(Grouping::Tensor),
         2 => Just(Grouping::Output),
         2 => Just(Grouping::Input),
-        2 => (0..4usize).prop_map(Grouping::Axis),
+        3 => (0..4usize).prop_map(Grouping::Axis),
         1 => (64..4000u64).prop_map(block),
         1 => (100_000..280_000u64).prop_map(block),
     ]

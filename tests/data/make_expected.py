@@ -23,6 +23,7 @@ CASES = {
     "poison-tensor-standardize": (POISON, "tensor", "standardize", QUANTILES, None, ()),
     "poison-output": (POISON, "output", "none", (), None, (*CONVS, *EDGES, "near*.F64", "extremes.*", "constant.*")),
     "poison-input": (POISON, "input", "none", (), None, (*CONVS, *EDGES, "extremes.F64", "constant.*")),
+    "poison-axis2": (POISON, "axis:2", "none", QUANTILES, 8, (*CONVS, *EDGES)),
     "poison-block16": (POISON, "block:16", "none", (), None, (*EDGES, "conv.F8_E4M3", "normal.BF16")),
     "poison-output-log": (POISON, "output", "log", QUANTILES, None, ("conv.F32", "conv.F8_E5M2")),
     "poison-input-standardize": (POISON, "input", "standardize", QUANTILES, 8, ("conv.F64", "conv.F16", *EDGES)),
@@ -32,6 +33,7 @@ CASES = {
     "cnn-f32-output-standardize": (F32, "output", "standardize", (), None, ("features.7.*",)),
     "cnn-bf16-tensor": (BF16, "tensor", "none", QUANTILES, 8, ()),
     "cnn-bf16-input": (BF16, "input", "none", QUANTILES, None, ("features.0.*", "features.7.*")),
+    "cnn-bf16-axis3": (BF16, "axis:3", "standardize", QUANTILES, None, ("features.0.*", "features.7.*")),
     "cnn-bf16-block16": (BF16, "block:16", "none", (), None, ("features.0.*", "features.4.*")),
 }
 

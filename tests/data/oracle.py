@@ -32,18 +32,14 @@ def number(x):
 
 def split(array, shape, by):
     """The groups of a flat array as the rows of a matrix, short blocks filled up with zeros, and their indices."""
-    if by == "tensor" or len(shape) < 2:
+    axis = {"output": 0, "input": 1}.get(by)
+    if by.startswith("axis:"):
+        axis = int(by.removeprefix("axis:"))
+    if by == "tensor" or len(shape) < 2 or (axis is not None and axis >= len(shape)):
         return array.reshape(1, -1), [None]
     rows, columns = shape[0], math.prod(shape[1:])
-    if by == "output":
-        groups = array.reshape(rows, columns)
-    elif by == "input":
-        groups = np.moveaxis(array.reshape(shape), 1, 0).reshape(shape[1], rows * math.prod(shape[2:]))
-    elif by.startswith("axis:"):
-        axis = int(by.removeprefix("axis:"))
-        if axis >= len(shape):
-            return array.reshape(1, -1), [None]
-        groups = np.moveaxis(array.reshape(shape), axis, 0).reshape(shape[axis], array.size // shape[axis])
+    if axis is not None:
+        groups = np.moveaxis(array.reshape(shape), axis, 0).reshape(shape[axis], math.prod(shape[:axis] + shape[axis + 1:]))
     else:
         size = int(by.removeprefix("block:"))
         blocks = -(-columns // size)
@@ -238,7 +234,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="a .safetensors file, or a folder of shards or its index")
     parser.add_argument("-o", "--output", required=True)
-    parser.add_argument("--by", default="tensor", help="tensor, output, input or block:N")
+    parser.add_argument("--by", default="tensor", help="tensor, output, input, axis:N or block:N")
     parser.add_argument("--transform", default="none", choices=["none", "log", "standardize"])
     parser.add_argument("--quantiles", default="", help="such as 0,0.01,0.5,0.99,1")
     parser.add_argument("--histogram", type=int, help="number of bins")
