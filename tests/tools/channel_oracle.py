@@ -176,7 +176,7 @@ def parameters(model):
     """Names of what is learnt: floats that operators with weights take, but running statistics, and factors, summands and slopes
     that are more than one number. Of operators that are not ONNX's own, all."""
     arrays, found = tensors(model), set()
-    same = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "Identity"}
+    same = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type in ("Identity", "Cast")}
     for node in model.graph.node:
         taken = [
             same.get(name, name) for name in (node.input[:3] if node.op_type == "BatchNormalization" else node.input)
