@@ -7,7 +7,7 @@ mod models;
 use files::Folder;
 use models::{FLOATS, Made, bytes_of, file_of, lowest, rounded};
 use secateur::prune::{self, Allocation, Destination, Keep, Options, Rates, Task};
-use secateur::{Checkpoint, Engine, Error, Progress};
+use secateur::{Engine, Error, Progress};
 
 fn tensors() -> Vec<Made> {
     let kinds = ["conv1.weight", "conv2.weight", "fc.weight", "head.weight"].into_iter().zip(FLOATS).zip(1..);
@@ -119,7 +119,7 @@ fn the_command_line() {
     let options =
         Options { rates: Some(Rates::read(&folder.path("rates.toml")).expect("good rates")), ..Options::default() };
     let to = Destination { out: Some(&library), ..Destination::default() };
-    let model = Checkpoint::open(model).expect("a good model");
+    let model = secateur::Checkpoint::open(model).expect("a good model");
     let engine = Engine::cpu(None).expect("threads");
     prune::run(&model, &engine, &Task::Options(&options), &to, &Progress::default()).expect("it can be pruned");
     let read = |path| std::fs::read(path).expect("it is there");
