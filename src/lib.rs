@@ -90,6 +90,7 @@ pub mod report;
 pub mod restore;
 mod scan;
 pub mod stats;
+mod text;
 
 pub use checkpoint::{Checkpoint, Selection, Tensor};
 pub use engine::{Engine, EngineInfo, EngineKind, Fallback};

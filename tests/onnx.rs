@@ -5,7 +5,7 @@ mod net;
 
 use files::Folder;
 use net::{Net, bytes, number, tensor};
-use secateur::checkpoint::Writer;
+use secateur::checkpoint::{Writer, check_outputs};
 use secateur::{Checkpoint, Dtype};
 
 /// A model around the fields of a graph.
@@ -216,7 +216,11 @@ fn external_data_are_read_and_written() {
         [out.clone(), folder.path("out.onnx.data")]
     );
     // What another model may use is never replaced.
-    assert!(write().expect_err("the data are there").to_string().contains("out.onnx.data"));
+    assert!(write().expect_err("the data are there").to_string().contains("another model's"));
+    // Nor is it something else that a run writes.
+    let data = folder.path("new.onnx.data");
+    let checked = check_outputs(&model, Some(("out", &folder.path("new.onnx"))), &[("plan", &data)], &[]);
+    assert!(checked.expect_err("it is taken").to_string().contains("external data"));
 }
 
 #[test]

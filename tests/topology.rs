@@ -180,6 +180,11 @@ fn files_that_make_no_sense_say_why() {
         (&TOPOLOGY.replace("name = \"sum\"", "name = \"in\""), "another layer has this name"),
         (&TOPOLOGY.replace("tensors = \"b\"", "tensors = \"a.bn\""), "is not what it needs"),
         (&TOPOLOGY.replace("[1, 1]", "[1, 1, 1]"), "3 lengths for 2 axes"),
+        (&TOPOLOGY.replace("kernel = 2", "kernel = 0"), "at least 1"),
+        (&TOPOLOGY.replace("kernel = 2", "kernel = 4"), "layer 12 (`fc.weight`) does not fit"),
+        (&TOPOLOGY.replace("op = \"flatten\"", "op = \"dropout\""), "(`fc.weight`) does not fit"),
+        (&TOPOLOGY.replace("groups = 6", "groups = 2"), "(`depthwise.weight`) does not fit"),
+        (&TOPOLOGY.replace("[3, 8, 8]", "[4, 8, 8]"), "layer 1 (`stem.weight`) does not fit"),
         (
             &TOPOLOGY.replace("\nop = \"linear\"\ntensors = \"fc\"\n", "\nop = \"relu\"\n"),
             "no layer names the tensor `fc",

@@ -71,7 +71,7 @@ const NO_REASON: u32 = u32::MAX;
 
 impl Atoms {
     /// Channels that are followed in a graph: more than any network has, few enough to hold.
-    pub(super) const MOST: u64 = 1 << 24;
+    pub(super) const MOST: u64 = 1 << 22;
 
     /// `count` new channels; `None` where that is more than can be followed.
     pub(super) fn fresh(&mut self, count: u64) -> Option<Channels> {

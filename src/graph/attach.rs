@@ -28,6 +28,10 @@ impl<'a> State<'a> {
             let why = format!("{} takes {shown}, whose shape does not fit", site.label());
             return self.atoms.freeze(channels, &why);
         }
+        if constant.shape.contains(&0) {
+            let why = format!("{} takes {shown}, which has no elements", site.label());
+            return self.atoms.freeze(channels, &why);
+        }
         if let Some(why) = self.shared(site, tensor) {
             self.atoms.freeze(channels, &why);
         }

@@ -59,6 +59,8 @@ pub struct Node {
     pub attributes: BTreeMap<String, Attribute>,
     /// Names of values outside that graphs inside it use (bodies of `If`, `Loop`, `Scan`).
     pub captured: Vec<String>,
+    /// Names of values that graphs inside it make.
+    pub inside: Vec<String>,
 }
 
 /// An attribute of an operator.

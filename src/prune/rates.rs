@@ -1,7 +1,5 @@
 //! A rate for each name: a table of globs.
 
-use std::fs::{self, File};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use globset::GlobMatcher;
@@ -9,9 +7,6 @@ use toml::{Table, Value};
 
 use crate::checkpoint::matcher;
 use crate::{Error, Result, escape};
-
-/// The largest file that is read as a table of rates.
-const MAX_BYTES: u64 = 16 << 20;
 
 /// A rate for each tensor (or class of channels), by its name.
 ///
@@ -53,17 +48,7 @@ impl Rates {
     /// [`Error::Io`]; [`Error::Format`] where it is no regular file, larger than 16 MiB, no TOML, or has something else
     /// than rates of at least 0 and less than 1.
     pub fn read(path: &Path) -> Result<Self> {
-        let failed = |error| Error::io(path, error);
-        // Before it is opened: opening a pipe waits for its writer.
-        if !fs::metadata(path).map_err(failed)?.is_file() {
-            return Err(Error::format(path, "this is no regular file, as a table of rates is"));
-        }
-        let mut text = Vec::new();
-        File::open(path).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut text)).map_err(failed)?;
-        if text.len() as u64 > MAX_BYTES {
-            return Err(Error::format(path, "this is no table of rates: it is larger than 16 MiB"));
-        }
-        let text = String::from_utf8(text).map_err(|_| Error::format(path, "this is no TOML: it is not UTF-8"))?;
+        let text = crate::text::read(path, "a table of rates")?;
         Self::parse(path, &text)
     }
 

@@ -77,7 +77,8 @@ impl Integers {
             }
             for (place, values) in all {
                 let taken = |name: &String| {
-                    graph.constants.contains_key(name) || graph.nodes.iter().any(|n| n.outputs.contains(name))
+                    graph.constants.contains_key(name)
+                        || graph.nodes.iter().any(|n| n.outputs.contains(name) || n.inside.contains(name))
                 };
                 let new = (1..).map(|i| format!("{name}.{i}")).find(|new| {
                     !taken(new)

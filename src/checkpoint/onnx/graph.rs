@@ -116,9 +116,9 @@ fn small(array: &schema::Small) -> Option<Vec<f64>> {
 }
 
 fn node(node: Node) -> graph::Node {
-    let mut captured = Vec::new();
+    let (mut captured, mut inside) = (Vec::new(), Vec::new());
     for attribute in &node.attribute {
-        attribute.g.iter().chain(&attribute.graphs).for_each(|body| names_in(body, &mut captured));
+        attribute.g.iter().chain(&attribute.graphs).for_each(|body| names_in(body, &mut captured, &mut inside));
     }
     let attributes = node.attribute.into_iter().map(|a| (a.name.clone(), attribute(a))).collect();
     graph::Node {
@@ -129,16 +129,17 @@ fn node(node: Node) -> graph::Node {
         outputs: node.output,
         attributes,
         captured,
+        inside,
     }
 }
 
-/// The names that a graph inside an operator takes from outside: those that nothing in it makes.
-fn names_in(body: &Body, names: &mut Vec<String>) {
+/// The names that a graph inside an operator takes from outside, those that nothing in it makes; and those that it makes.
+fn names_in(body: &Body, names: &mut Vec<String>, inside: &mut Vec<String>) {
     let mut taken = Vec::new();
     for node in &body.node {
         taken.extend(node.input.iter().filter(|name| !name.is_empty()).cloned());
         for attribute in &node.attribute {
-            attribute.g.iter().chain(&attribute.graphs).for_each(|inner| names_in(inner, &mut taken));
+            attribute.g.iter().chain(&attribute.graphs).for_each(|inner| names_in(inner, &mut taken, inside));
         }
     }
     taken.extend(body.output.iter().map(|output| output.name.clone()));
@@ -146,6 +147,7 @@ fn names_in(body: &Body, names: &mut Vec<String>) {
         .chain(body.initializer.iter().map(|array| array.name.as_str()))
         .chain(body.input.iter().map(|input| input.name.as_str()))
         .collect();
+    inside.extend(made.iter().map(|&name| name.to_owned()));
     names.extend(taken.into_iter().filter(|name| !made.contains(name.as_str())));
 }
 

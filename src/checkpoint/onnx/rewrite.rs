@@ -151,7 +151,7 @@ impl Rewrite<'_> {
     /// A value's name, and the part that declares its shape.
     fn value(&mut self, item: &Field) -> Result<(String, Part)> {
         let info: ValueInfo = message(&mut self.wire, item, "a value")?;
-        let tensor = self.edits.shapes.get(&info.name).filter(|_| item.number == schema::graph::INPUT);
+        let tensor = self.edits.shapes.get(&info.name);
         let axes: Vec<(usize, u64)> = match tensor {
             Some(shape) => shape.iter().copied().enumerate().collect(),
             None => self.edits.values.get(&info.name).cloned().unwrap_or_default(),

@@ -2,13 +2,14 @@
 
 use super::behind::Behind;
 use super::destination::{Destination, check_extension};
+use super::outputs::data_path;
 use super::places::{Place, Places};
 use super::transfer::{self, Failure};
 use super::{Output, Writer};
 use crate::checkpoint::onnx::{Edits, Piece, length, pieces};
 use crate::checkpoint::{Checkpoint, positioned};
 use crate::{Error, Result};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 impl Writer {
@@ -76,6 +77,10 @@ impl Writer {
         writer.files.push(Output { file: Arc::new(file), path: out.to_owned() });
         if let Some((_, start, bytes)) = new.external.last() {
             let data_bytes = start.saturating_add(*bytes);
+            if data.symlink_metadata().is_ok() {
+                let why = "is there already, and may be another model's: remove it, or name another output";
+                return Err(Error::Usage(format!("{}: {why}", data.display())));
+            }
             let (beside, file) = Destination::new(source, None, &data, false)?;
             writer.beside = Some(beside);
             if let Some(file) = file {
@@ -97,11 +102,4 @@ impl Writer {
         writer.places = Places::of(places);
         Ok(writer)
     }
-}
-
-/// Where the external data of `out` go.
-fn data_path(out: &Path) -> PathBuf {
-    let mut name = out.as_os_str().to_owned();
-    name.push(".data");
-    PathBuf::from(name)
 }

@@ -25,7 +25,11 @@ pub fn check_outputs(
     inputs: &[Named<'_>],
 ) -> Result<()> {
     let refuse = |(what, path): Named<'_>, why: &str| Err(Error::Usage(format!("{what} {}: {why}", shown(path))));
-    let all: Vec<(Named<'_>, PathBuf)> = out.iter().chain(sides).map(|&named| (named, place(named.1))).collect();
+    // An ONNX file may bring a file of external data along.
+    let data = out.filter(|_| model.is_onnx()).map(|(_, path)| data_path(path));
+    let data = data.as_deref().map(|path| ("the output, for its external data,", path));
+    let outputs = out.iter().chain(&data).chain(sides);
+    let all: Vec<(Named<'_>, PathBuf)> = outputs.map(|&named| (named, place(named.1))).collect();
     for (i, (named, at)) in all.iter().enumerate() {
         if let Some(((other, _), _)) = all[..i].iter().find(|(_, other)| is_one(other, at)) {
             return refuse(*named, &format!("{other} names it, too: name another file"));
@@ -50,6 +54,13 @@ pub fn check_outputs(
         }
     }
     Ok(())
+}
+
+/// Where the external data of an ONNX file `out` go.
+pub(super) fn data_path(out: &Path) -> PathBuf {
+    let mut name = out.as_os_str().to_owned();
+    name.push(".data");
+    PathBuf::from(name)
 }
 
 /// Whether `path` is the model or a file beside its weights, by whatever link.

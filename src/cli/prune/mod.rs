@@ -45,7 +45,7 @@ pub(crate) struct Prune {
     #[arg(long, short, value_name = "OUT", required_unless_present = "dry_run")]
     output: Option<PathBuf>,
     /// The share of the eligible weights to cut, at least 0 and less than 1: 0.5 or 50%
-    #[arg(long, value_name = "RATE", value_parser = parse::rate, allow_hyphen_values = true, required_unless_present_any = ["pattern", "from_plan", "from_mask", "rates"])]
+    #[arg(long, value_name = "RATE", value_parser = parse::rate, allow_hyphen_values = true, required_unless_present_any = ["pattern", "from_plan", "from_mask", "rates", "params", "macs"])]
     sparsity: Option<f64>,
     /// Instead of --sparsity: a TOML file of globs over names and their rates, such as "conv*" = 0.3
     #[arg(long, value_name = "FILE", conflicts_with_all = ["sparsity", "from_plan", "from_mask"])]
@@ -146,6 +146,9 @@ impl Prune {
         }
         let options = if plan.is_none() { Some(self.channel_options()?) } else { None };
         let model = opened.map_or_else(|| self.open(), Ok)?;
+        if let Some(options) = &options {
+            self.common.check_chosen(&model, &options.selection)?;
+        }
         let graph = self.channel.graph(&model)?;
         let task = match (&plan, &options) {
             (Some(plan), _) => ChannelTask::Plan(plan),
@@ -156,7 +159,8 @@ impl Prune {
             prune::channels(&model, &graph, engine, &task, to, progress)
         })?;
         if !quiet && done.plan.classes.iter().all(|class| class.cut.is_empty()) {
-            complain("warning", "nothing was cut: the rate is too small for so few channels");
+            let why = "the rate is too small for so few channels, widths are rounded up, or it was reached before";
+            complain("warning", &format!("nothing was cut: {why}"));
         }
         self.print(&done)
     }

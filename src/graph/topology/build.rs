@@ -1,6 +1,6 @@
 //! Layers as the operators of ONNX.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::file::{Layer, OneOrMore, Op};
 use crate::graph::{Attribute, Constant, Graph, Node};
@@ -18,13 +18,23 @@ pub(super) struct Build<'a> {
     layers: usize,
     /// Axes of a map: those of the sample but the channels.
     map_axes: usize,
+    /// Results that are no maps any more.
+    flat: BTreeSet<String>,
 }
 
 impl<'a> Build<'a> {
     pub(super) fn new(model: &'a Checkpoint, graph: Graph) -> Self {
         let sample = graph.inputs.first().and_then(|input| input.shape.as_ref()).map_or(0, Vec::len);
         let named = BTreeMap::from([("input".to_owned(), "input".to_owned())]);
-        Self { model, graph, named, latest: "input".to_owned(), layers: 0, map_axes: sample.saturating_sub(2) }
+        Self {
+            model,
+            graph,
+            named,
+            latest: "input".to_owned(),
+            layers: 0,
+            map_axes: sample.saturating_sub(2),
+            flat: BTreeSet::new(),
+        }
     }
 
     pub(super) fn finish(mut self) -> Graph {
@@ -37,12 +47,16 @@ impl<'a> Build<'a> {
     pub(super) fn layer(&mut self, layer: &Layer) -> Result<(), String> {
         self.check_fields(layer)?;
         let inputs = self.inputs(layer)?;
+        let several = matches!(layer.op, Op::Add | Op::Mul | Op::Concat);
+        if !several && inputs.len() != 1 {
+            return Err("`from` names one layer, since this takes one".to_owned());
+        }
         let x = inputs.first().cloned().unwrap_or_default();
+        let map_axes = if self.flat.contains(&x) { 0 } else { self.map_axes };
         self.layers += 1;
         let number = self.layers;
         let called = layer.name.clone().unwrap_or_else(|| format!("layer {number}"));
-        let mut node =
-            Node { name: layer.name.clone().unwrap_or_else(|| format!("{:?} {number}", layer.op)), ..Node::default() };
+        let mut node = Node { name: called, ..Node::default() };
         node.op = onnx(layer.op).to_owned();
         node.inputs = vec![x.clone()];
         match layer.op {
@@ -54,7 +68,7 @@ impl<'a> Build<'a> {
                 node.attributes.insert("strides".to_owned(), lengths(layer.stride.as_ref(), spatial, 1)?);
                 node.attributes.insert("dilations".to_owned(), lengths(layer.dilation.as_ref(), spatial, 1)?);
                 node.attributes.insert("pads".to_owned(), pads(layer, spatial)?);
-                node.attributes.insert("group".to_owned(), Attribute::Int(layer.groups.unwrap_or(1).into()));
+                node.attributes.insert("group".to_owned(), Attribute::Int(layer.groups.unwrap_or(1).max(1).into()));
             }
             Op::Linear => {
                 let (weight, bias, _) = self.weight_and_bias(layer, 2..3)?;
@@ -69,17 +83,18 @@ impl<'a> Build<'a> {
                 }
                 for (given, suffix) in wanted {
                     let name = name(layer, given.as_ref(), suffix);
-                    let name = name.ok_or_else(|| format!("`tensors` says where its {suffix} is"))?;
+                    let name =
+                        name.ok_or_else(|| format!("it has no `tensors = \"…\"` to say where its {suffix} is"))?;
                     node.inputs.push(self.tensor(&name, 1..2)?.0);
                 }
             }
             Op::MaxPool | Op::AveragePool => {
                 let kernel = layer.kernel.as_ref().ok_or("a pool needs its `kernel`")?;
                 let stride = layer.stride.as_ref().unwrap_or(kernel);
-                let ints = |lengths_of| lengths(Some(lengths_of), self.map_axes, 1);
+                let ints = |lengths_of| lengths(Some(lengths_of), map_axes, 1);
                 node.attributes.insert("kernel_shape".to_owned(), ints(kernel)?);
                 node.attributes.insert("strides".to_owned(), ints(stride)?);
-                node.attributes.insert("pads".to_owned(), pads(layer, self.map_axes)?);
+                node.attributes.insert("pads".to_owned(), pads(layer, map_axes)?);
                 node.attributes.insert("ceil_mode".to_owned(), Attribute::Int(layer.ceil.unwrap_or(false).into()));
             }
             Op::Add | Op::Mul | Op::Concat => {
@@ -98,7 +113,7 @@ impl<'a> Build<'a> {
                 let (slope, _) = self.tensor(&given, 1..2)?;
                 // It lies along the channels, not along the last axis.
                 if let Some(constant) = self.graph.constants.get_mut(&slope) {
-                    constant.shape.extend(vec![1; self.map_axes]);
+                    constant.shape.extend(vec![1; map_axes]);
                 }
                 node.inputs.push(slope);
             }
@@ -111,30 +126,40 @@ impl<'a> Build<'a> {
             }
             Op::Subsample => {
                 let stride = layer.stride.as_ref().ok_or("`stride` says how many positions are one")?;
-                let Attribute::Ints(steps) = lengths(Some(stride), self.map_axes, 1)? else {
+                let Attribute::Ints(steps) = lengths(Some(stride), map_axes, 1)? else {
                     return Err(String::new());
                 };
-                let axes: Vec<i64> = (2..2 + self.map_axes as i64).collect();
+                let axes: Vec<i64> = (2..2 + map_axes as i64).collect();
                 let whole = [vec![0; axes.len()], vec![i64::MAX; axes.len()], axes, steps];
                 for (part, values) in ["starts", "ends", "axes", "steps"].into_iter().zip(whole) {
                     node.inputs.push(self.ints(&format!("{part} of {number}"), &values));
                 }
             }
             Op::PadChannels => {
-                let mut padding = vec![0; 2 * (2 + self.map_axes)];
+                if layer.before.is_none() && layer.after.is_none() {
+                    return Err("`before` and `after` say how many channels of zeros there are".to_owned());
+                }
+                let mut padding = vec![0; 2 * (2 + map_axes)];
                 padding[1] = layer.before.unwrap_or(0).into();
-                padding[3 + self.map_axes] = layer.after.unwrap_or(0).into();
+                padding[3 + map_axes] = layer.after.unwrap_or(0).into();
                 node.inputs.push(self.ints(&format!("padding of {number}"), &padding));
             }
             _ => {}
         }
-        let result = format!("result of {called}");
+        let named = layer.name.as_ref().map_or(String::new(), |name| format!(" (`{name}`)"));
+        let result = format!("result of layer {number}{named}");
+        if matches!(layer.op, Op::Flatten | Op::Linear) || self.flat.contains(&node.inputs[0]) {
+            self.flat.insert(result.clone());
+        }
         node.outputs = vec![result.clone()];
         self.graph.nodes.push(node);
         // x · sigmoid(x), as exporters write it.
         let result = match layer.op {
             Op::Silu => {
                 let product = format!("{result}, times its input");
+                if self.flat.contains(&result) {
+                    self.flat.insert(product.clone());
+                }
                 let inputs = vec![x, result];
                 let outputs = vec![product.clone()];
                 self.graph.nodes.push(Node { op: "Mul".to_owned(), inputs, outputs, ..Node::default() });
@@ -169,8 +194,8 @@ impl<'a> Build<'a> {
         layer: &Layer,
         axes: impl std::ops::RangeBounds<usize>,
     ) -> Result<(String, Option<String>, usize), String> {
-        let weight =
-            name(layer, layer.weight.as_ref(), "weight").ok_or("`tensors` or `weight` says where its weight is")?;
+        let weight = name(layer, layer.weight.as_ref(), "weight")
+            .ok_or("it has no `tensors = \"…\"` (or `weight`) to say which tensors are its own")?;
         let (weight, rank) = self.tensor(&weight, axes)?;
         let bias = match (&layer.bias, name(layer, None, "bias")) {
             (Some(bias), _) => Some(bias.clone()),
@@ -196,8 +221,11 @@ impl<'a> Build<'a> {
     }
 
     fn constant(&mut self, name: &str, shape: Vec<u64>, dtype: Dtype, values: Vec<f64>) -> String {
-        // No tensor of a checkpoint is called so.
-        let name = format!("\0{name}");
+        // Nothing else is called so.
+        let mut name = format!("\0{name}");
+        while self.model.get(&name).is_some() {
+            name.insert(0, '\0');
+        }
         let constant = Constant { shape, dtype: Some(dtype), values: Some(values), is_tensor: false };
         self.graph.constants.insert(name.clone(), constant);
         name
@@ -250,6 +278,9 @@ fn name(layer: &Layer, given: Option<&String>, suffix: &str) -> Option<String> {
 /// One number for each of `axes`.
 fn lengths(given: Option<&OneOrMore<u32>>, axes: usize, default: i64) -> Result<Attribute, String> {
     let Some(given) = given else { return Ok(Attribute::Ints(vec![default; axes])) };
+    if default > 0 && given.as_slice().contains(&0) {
+        return Err("a kernel, a stride and a dilation are at least 1".to_owned());
+    }
     match given.as_slice() {
         [one] => Ok(Attribute::Ints(vec![i64::from(*one); axes])),
         all if all.len() == axes => Ok(Attribute::Ints(all.iter().map(|&length| length.into()).collect())),

@@ -54,13 +54,10 @@ mod file;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{Dim, Graph, Value};
+use super::{Dependencies, Dim, Graph, Value};
 use crate::{Checkpoint, Error, Result, Selection, escape};
 use build::Build;
 use file::File;
-
-/// The longest file that is read, in bytes.
-const MAX_BYTES: u64 = 16 << 20;
 
 /// A declared network: see the [module](self).
 #[derive(Clone, Debug)]
@@ -70,18 +67,14 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// Reads a file.
+    /// Reads a file, of at most 16 MiB.
     ///
     /// # Errors
     ///
     /// [`Error::Io`] where it cannot be read, [`Error::Format`] where it is not as the [module](self) says.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let bytes = std::fs::metadata(path).map_err(|e| Error::io(path, e))?.len();
-        if bytes > MAX_BYTES {
-            return Err(Error::format(path, format!("{bytes} bytes are too many for a topology")));
-        }
-        let text = std::fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+        let text = crate::text::read(path, "a topology")?;
         let file = toml::from_str(&text).map_err(|error| {
             let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
             Error::format(path, format!("line {line}: {}", escape(error.message())))
@@ -94,7 +87,7 @@ impl Topology {
     /// # Errors
     ///
     /// [`Error::Format`] names the layer that is not as the [module](self) says, whose tensors `model` does not have, or
-    /// have other axes than it needs.
+    /// that does not fit what comes before it.
     pub fn graph(&self, model: &Checkpoint) -> Result<Graph> {
         let fail = |what: String| Error::format(&self.path, what);
         if self.file.input.is_empty() || self.file.input.contains(&0) || self.file.layer.is_empty() {
@@ -122,6 +115,18 @@ impl Topology {
             let name = escape(tensor.name());
             return Err(fail(format!("no layer names the tensor `{name}`: declare its layer, or list it in `ignore`")));
         }
+        self.check(&graph)?;
         Ok(graph)
+    }
+
+    /// An error where layers do not fit each other: what is declared is then not the network.
+    fn check(&self, graph: &Graph) -> Result<()> {
+        let fail = |what: String| Error::format(&self.path, what);
+        let found = Dependencies::of(graph).map_err(|error| fail(error.to_string()))?;
+        let Some(layer) = found.layers.iter().find(|layer| layer.macs.is_none()) else { return Ok(()) };
+        let called = graph.nodes.get(layer.node).map_or("", |node| &node.name);
+        let why = found.classes.iter().find(|class| class.name == layer.name).and_then(|class| class.frozen.as_deref());
+        let why = why.unwrap_or("what it takes is not what its weight needs");
+        Err(fail(format!("{} (`{}`) does not fit what comes before it: {why}", escape(called), escape(&layer.name))))
     }
 }

@@ -70,8 +70,8 @@ fn unreachable(what: &What, rate: f64, most: f64) -> Error {
     // Rounded down: what is told has to be within reach.
     let percent = |share: f64| (share * 1000.0).floor() / 10.0;
     Error::Usage(format!(
-        "{flag} {rate}: the {what} can be reduced by {} % at most: classes that are frozen or left out, the last channel of \
-         each, and what is no channel hold the rest",
+        "{flag} {rate}: the {what} can be reduced by {} % at most (without --round-to more, if it is given): classes that are \
+         frozen or left out, the last channel of each, and what is no channel hold the rest",
         percent(most)
     ))
 }

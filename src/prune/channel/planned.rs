@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::classes::unchosen;
+use super::run::MOST_CHANNELS;
 use crate::graph::{Class, Dependencies, Member};
 use crate::prune::{Pattern, Plan};
 use crate::{Checkpoint, Error, Result, Selection};
@@ -61,7 +62,7 @@ impl PlannedClass {
         if !self.cut.is_empty() && self.kept() == 0 {
             return Some("all its channels are to be cut, and one has to stay".to_owned());
         }
-        if self.original < self.channels {
+        if self.original < self.channels || self.original > MOST_CHANNELS {
             return Some(format!("it has {} channels, and {} before the first pruning", self.channels, self.original));
         }
         let frozen = class.frozen.as_ref().filter(|_| !self.cut.is_empty())?;

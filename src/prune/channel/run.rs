@@ -7,13 +7,16 @@ use super::costs::{Costs, layer_costs};
 use super::delete::{Deleted, Deletion};
 use super::{ChannelTask, PlannedClass, plan_channels};
 use crate::checkpoint::check_outputs;
-use crate::graph::{Dependencies, Graph};
+use crate::graph::{Class, Dependencies, Graph};
 use crate::prune::outcome::bytes;
 use crate::prune::{Channels, ClassWidth, Cost, Destination, Outcome, Plan, Pruned, PrunedLayer, Summary, Total};
-use crate::{Checkpoint, Dtype, Engine, Error, Progress, Result, Tensor};
+use crate::{Checkpoint, Dtype, Engine, Error, Progress, Result, Tensor, shortened};
 
 /// Under which key the metadata of a model tell the widths that its classes had before any pruning: a JSON object.
 const WIDTHS: &str = "secateur.channels";
+
+/// More channels than any layer has had.
+pub(super) const MOST_CHANNELS: u64 = 1 << 32;
 
 /// Deletes the channels that `task` says from `model`, whose network is `graph`, and writes the result, whole or not at all.
 ///
@@ -78,10 +81,15 @@ pub fn channels(
 /// Channels of each class before any pruning, by its key.
 fn originals(model: &Checkpoint) -> Result<BTreeMap<String, u64>> {
     let Some(text) = model.metadata()?.remove(WIDTHS) else { return Ok(BTreeMap::new()) };
-    serde_json::from_str(&text).map_err(|error| {
+    let wrong = |why: String| {
         let remedy = "take this entry out of the metadata to count from the widths that are there";
-        Error::format(model.path(), format!("the metadata `{WIDTHS}` are no widths ({error}): {remedy}"))
-    })
+        Error::format(model.path(), format!("the metadata `{WIDTHS}` are no widths ({why}): {remedy}"))
+    };
+    let widths: BTreeMap<String, u64> = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+    match widths.iter().find(|(_, width)| **width > MOST_CHANNELS) {
+        Some((name, width)) => Err(wrong(format!("{width} for `{}`", shortened(name)))),
+        None => Ok(widths),
+    }
 }
 
 /// What the next pruning has to know.
@@ -116,15 +124,15 @@ fn channels_of(
             cost,
         }
     };
-    let class = |(class, kept): (&PlannedClass, &u64)| ClassWidth {
-        name: class.name.clone(),
+    let class = |((class, kept), of): ((&PlannedClass, &u64), &Class)| ClassWidth {
+        name: of.key(),
         channels: class.channels,
         original: class.original,
         kept: *kept,
         whole: class.frozen.clone(),
     };
     Ok(Channels {
-        classes: plan.classes.iter().zip(&kept).map(class).collect(),
+        classes: plan.classes.iter().zip(&kept).zip(&dependencies.classes).map(class).collect(),
         layers: dependencies.layers.iter().zip(layers).map(layer).collect(),
         cost: Cost { parameters_before, parameters_after, macs_before, macs_after },
     })

@@ -41,5 +41,17 @@ pub(super) fn edits(
             found.values.insert(name.clone(), changed);
         }
     }
+    // Weights under other names.
+    let mut names: BTreeMap<&str, &Vec<u64>> =
+        found.shapes.iter().map(|(name, shape)| (name.as_str(), shape)).collect();
+    let mut others = Vec::new();
+    for node in graph.nodes.iter().filter(|node| matches!(node.op.as_str(), "Identity" | "Cast")) {
+        let of = node.inputs.first().and_then(|name| names.get(name.as_str()).copied());
+        if let (Some(shape), Some(name)) = (of, node.outputs.first()) {
+            names.insert(name, shape);
+            others.push((name.clone(), shape.iter().copied().enumerate().collect()));
+        }
+    }
+    found.values.extend(others);
     Ok(found)
 }

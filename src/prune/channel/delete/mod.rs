@@ -4,7 +4,7 @@ mod edits;
 mod slabs;
 mod slices;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rayon::prelude::*;
 
@@ -50,8 +50,8 @@ impl Deletion<'_> {
             new_shape: s.shape(),
         };
         let mut found: Vec<Deleted> = sliced.iter().map(deleted).collect();
-        let place = |name: &str| self.model.tensors().iter().position(|tensor| tensor.name() == name);
-        found.sort_by_cached_key(|tensor| place(&tensor.name));
+        let places: HashMap<&str, usize> = self.model.tensors().iter().map(Tensor::name).zip(0..).collect();
+        found.sort_by_key(|tensor| places.get(tensor.name.as_str()).copied());
         let Some(out) = to.out else {
             let kept = |s: &Sliced| s.shape().iter().product::<u64>() * width(s);
             let lost = sliced.iter().map(|s| s.tensor.bytes().saturating_sub(kept(s))).sum();
