@@ -156,7 +156,10 @@ def compare_counts(known, small, summary, plan):
             wrong.append(f"{cost[f'macs_{when}']} MACs {when}, counted {count}")
     for group, said in zip(plan["classes"], summary["classes"], strict=True):
         kept = group["channels"] - len(group["cut"])
-        if said["name"] != group["name"] or said["kept"] != kept or (kept < 1 and group["channels"]):
+        # Several classes may be parts of one layer's outputs: then the place of the first channel is told, too.
+        start = group["members"][0]["start"] if group["members"] else 0
+        name = f"{group['name']}[{start}]" if start else group["name"]
+        if said["name"] != name or said["kept"] != kept or (kept < 1 and group["channels"]):
             wrong.append(f"class {group['name']!r}: the plan leaves {kept}, the summary says {said}")
     return wrong
 
