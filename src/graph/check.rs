@@ -1,6 +1,6 @@
 //! What must hold of a graph before it means anything.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::ir::{Graph, Node};
 use crate::error::{Error, Result, shortened};
@@ -27,21 +27,21 @@ pub(super) fn check(graph: &Graph) -> Result<()> {
             }
         }
     }
-    let mut known: HashMap<&str, ()> = graph.constants.keys().map(|name| (name.as_str(), ())).collect();
+    let mut known: HashSet<&str> = graph.constants.keys().map(String::as_str).collect();
     for input in &graph.inputs {
-        if known.insert(&input.name, ()).is_some() {
+        if !known.insert(&input.name) {
             return Err(Error::Graph(format!("the input `{}` is there twice", shortened(&input.name))));
         }
     }
     for node in &graph.nodes {
         for name in node.inputs.iter().chain(&node.captured).filter(|name| !name.is_empty()) {
-            if !known.contains_key(name.as_str()) {
+            if !known.contains(name.as_str()) {
                 return Err(Error::Graph(unknown(graph, node, name, &makers)));
             }
         }
-        known.extend(node.outputs.iter().map(|name| (name.as_str(), ())));
+        known.extend(node.outputs.iter().map(String::as_str));
     }
-    match graph.outputs.iter().find(|name| !known.contains_key(name.as_str())) {
+    match graph.outputs.iter().find(|name| !known.contains(name.as_str())) {
         Some(name) => Err(Error::Graph(format!("nothing makes `{}`, a result of the network", shortened(name)))),
         None => Ok(()),
     }

@@ -48,7 +48,7 @@ pub(super) fn standing<'a>(
         rates.check(dependencies.classes.iter().map(|class| class.name.as_str()))?;
     }
     let each = |(index, class): (usize, &'a Class)| {
-        let before = original.get(&class.name).copied().unwrap_or(0).max(class.channels);
+        let before = original.get(&class.key()).copied().unwrap_or(0).max(class.channels);
         // What is frozen never was cut.
         let original = if class.frozen.is_some() { class.channels } else { before };
         Ok(Standing { original, part: part(model, index, class, original, options)? })
