@@ -40,6 +40,9 @@ pub enum Error {
     /// An option or argument that cannot be honoured.
     #[error("{0}")]
     Usage(String),
+    /// An external command, or what runs or trains a network: what it was, what happened, and the end of what it wrote.
+    #[error("{0}")]
+    Run(String),
     /// The GPU, its driver or its limits.
     #[error("{0}")]
     Device(String),

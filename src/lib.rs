@@ -75,8 +75,10 @@ compile_error!("secateur reads little-endian weights as they lie in memory: big-
 pub mod audit;
 pub mod checkpoint;
 mod cpu;
+pub mod data;
 mod engine;
 mod error;
+pub mod evaluate;
 mod float;
 #[cfg(feature = "gpu")]
 pub mod gpu;
@@ -91,6 +93,7 @@ pub mod restore;
 mod scan;
 pub mod stats;
 mod text;
+pub mod tune;
 
 pub use checkpoint::{Checkpoint, Selection, Tensor};
 pub use engine::{Engine, EngineInfo, EngineKind, Fallback};
