@@ -91,6 +91,7 @@ pub mod prune;
 pub mod report;
 pub mod restore;
 mod scan;
+pub mod search;
 pub mod stats;
 mod text;
 pub mod tune;

@@ -40,6 +40,7 @@ mod write;
 pub use selection::Selection;
 pub(crate) use selection::matcher;
 pub use tensor::Tensor;
+pub(crate) use write::copy;
 pub use write::{Live, Named, Planned, Writer, check_outputs, remove_temporaries};
 
 use crate::graph::Graph;
@@ -135,6 +136,11 @@ impl Checkpoint {
             }
             None => self.shards.first().is_some_and(|shard| shard.path != self.path).then_some(self.path.as_path()),
         }
+    }
+
+    /// Whether it is a folder or an index, so that what is made of it is a folder.
+    pub(crate) fn is_folder(&self) -> bool {
+        self.folder().is_some()
     }
 
     /// The size of the safetensors files, in bytes.

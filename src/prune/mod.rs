@@ -50,7 +50,7 @@ mod wanda;
 pub use allocation::Allocation;
 pub use channel::{
     Amount, ChannelOptions, ChannelTask, Costs, GroupCriterion, LayerCost, PlannedClass, channels, layer_costs,
-    plan_channels,
+    original_widths, plan_channels,
 };
 pub use criterion::{Criterion, Keep, Score, Within};
 pub use eligibility::left_out;

@@ -58,6 +58,17 @@ struct Output {
     path: PathBuf,
 }
 
+/// Writes the tensors of `source` and everything around them to `out`, whole or not at all.
+///
+/// # Errors
+///
+/// As [`Writer::same`] and [`Writer::copy`].
+pub(crate) fn copy(source: &Checkpoint, out: &Path, force: bool) -> Result<()> {
+    let writer = Writer::same(source, out, force)?;
+    source.tensors().iter().try_for_each(|tensor| writer.copy(source, tensor))?;
+    writer.finish()
+}
+
 /// The beginning of an output file.
 enum Start {
     /// The source's own header, to be copied.

@@ -21,6 +21,13 @@ pub(super) fn kept(
             let each = |part: &Part| rounded(part, uniform(part, part.rate), options.round_to);
             return Ok(parts.iter().map(each).collect());
         }
+        Amount::Kept(kept) => {
+            let each = |part: &Part| {
+                let cut = part.class.channels.saturating_sub(kept.get(part.index).copied().unwrap_or(u64::MAX));
+                rounded(part, cut, options.round_to)
+            };
+            return Ok(parts.iter().map(each).collect());
+        }
         Amount::Sparsity(rate) => return Ok(shares.kept(shares.of_rate(*rate))),
         Amount::Parameters(rate) => (What::Parameters, *rate),
         Amount::Macs(rate) => (What::Macs, *rate),

@@ -17,7 +17,7 @@ mod shares;
 pub use costs::{Costs, LayerCost, layer_costs};
 pub use criterion::GroupCriterion;
 pub use planned::PlannedClass;
-pub use run::channels;
+pub use run::{channels, original_widths};
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -88,6 +88,9 @@ pub enum Amount {
     Macs(f64),
     /// A share of the channels of each class, by the class's name; other classes stay whole.
     Rates(Rates),
+    /// How many channels each class keeps, in the order of the classes of [`Dependencies`]; at least one stays, and a class
+    /// that has no more than that stays as it is.
+    Kept(Vec<u64>),
 }
 
 impl ChannelOptions {
@@ -113,9 +116,9 @@ impl ChannelOptions {
             Amount::Macs(rate) if !(0.0..1.0).contains(&rate) => {
                 return wrong("the reduction in operations (--macs) is at least 0 and less than 1");
             }
-            Amount::Rates(_) if self.allocation != Allocation::Uniform => {
+            Amount::Rates(_) | Amount::Kept(_) if self.allocation != Allocation::Uniform => {
                 return Err(Error::Usage(format!(
-                    "--rates says how much is cut of each class: leave --allocation {} out",
+                    "how much is cut of each class is said by --rates: leave --allocation {} out",
                     self.allocation
                 )));
             }
@@ -176,7 +179,7 @@ pub fn plan_channels(
         members: class.members.clone(),
         frozen: standing.part.err(),
     });
-    let rated = matches!(options.amount, Amount::Rates(_));
+    let rated = matches!(options.amount, Amount::Rates(_) | Amount::Kept(_));
     Ok(Plan {
         secateur: env!("CARGO_PKG_VERSION").to_owned(),
         pattern: super::Pattern::Channel.to_string(),

@@ -59,7 +59,7 @@ pub fn channels(
     let dependencies = Dependencies::of(graph).map_err(|error| Error::format(model.path(), error.to_string()))?;
     let (mut plan, memory_bytes) = match task {
         ChannelTask::Options(options) => {
-            let original = originals(model)?;
+            let original = original_widths(model)?;
             let plan = plan_channels(model, &dependencies, &original, options, engine, progress)?;
             (plan, options.memory_bytes)
         }
@@ -78,8 +78,12 @@ pub fn channels(
     Ok(Outcome { plan, summary })
 }
 
-/// Channels of each class before any pruning, by its key.
-fn originals(model: &Checkpoint) -> Result<BTreeMap<String, u64>> {
+/// How many channels each class had before any pruning, by its [key](crate::graph::Class::key), for those that have fewer
+/// now: what a pruned model's metadata tell.
+///
+/// # Errors
+/// [`Error::Format`] where the metadata tell no widths; [`Error::Io`] where they cannot be read.
+pub fn original_widths(model: &Checkpoint) -> Result<BTreeMap<String, u64>> {
     let Some(text) = model.metadata()?.remove(WIDTHS) else { return Ok(BTreeMap::new()) };
     let wrong = |why: String| {
         let remedy = "take this entry out of the metadata to count from the widths that are there";

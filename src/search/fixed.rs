@@ -1,0 +1,42 @@
+//! So much more at each round until the floor breaks, then bisection.
+
+use super::session::{Session, Stop};
+use super::{Phase, Ramp};
+use crate::prune::Allocation;
+
+/// How often the stretch between the last good and the first bad rate is halved.
+const HALVINGS: u32 = 6;
+
+/// One rate that all units share grows by `step`, or along `ramp`.
+pub(super) fn fixed(session: &mut Session, step: f64, ramp: Option<Ramp>, allocation: Allocation) -> Result<(), Stop> {
+    let rate = |round: u32| match ramp {
+        Some(Ramp { schedule, rounds, target }) => (round <= rounds).then(|| schedule.rate(target, round, rounds)),
+        // As a product, not a sum: 0.05 · 20 is 1.
+        None => Some(step * f64::from(round)).filter(|rate| *rate < 1.0),
+    };
+    let (mut good, mut bad) = (0.0, 1.0);
+    for round in 1.. {
+        let Some(rate) = rate(round) else {
+            if ramp.is_some() {
+                // All that was asked for.
+                return Ok(());
+            }
+            break;
+        };
+        if !attempt(session, allocation, rate)? {
+            bad = rate;
+            break;
+        }
+        good = rate;
+    }
+    for _ in 0..HALVINGS {
+        let middle = good + (bad - good) / 2.0;
+        if attempt(session, allocation, middle)? { good = middle } else { bad = middle }
+    }
+    Ok(())
+}
+
+fn attempt(session: &mut Session, allocation: Allocation, rate: f64) -> Result<bool, Stop> {
+    let cuts = session.allocate(allocation, rate)?;
+    Ok(session.attempt(Phase::Rate, Some(allocation), cuts, None)?.held)
+}

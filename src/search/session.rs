@@ -1,0 +1,460 @@
+//! Rounds: candidates are made, trained, evaluated and compared with the best so far.
+
+use std::collections::{HashMap, VecDeque};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::journal::{Journal, remove};
+use super::subject::Subject;
+use super::unit::Unit;
+use super::{Event, Floor, Phase, Round, Save, SearchOptions, Tools};
+use crate::evaluate::Measure;
+use crate::prune::Allocation;
+use crate::tune::Tuning;
+use crate::{Checkpoint, Error, Result};
+
+/// Why a strategy goes no further.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// Evaluations or time are used up.
+    Spent,
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// What came of a candidate.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Verdict {
+    /// Whether what must be kept is kept.
+    pub(super) held: bool,
+    /// How much worse than the model it is: in loss, where there is one, else in the metric. Infinite where nothing can
+    /// be said.
+    pub(super) damage: f64,
+}
+
+/// A search on its way.
+pub(super) struct Session<'a, 't> {
+    model: &'a Checkpoint,
+    subject: &'a dyn Subject,
+    options: &'a SearchOptions<'a>,
+    tools: Tools<'t>,
+    journal: Journal,
+    /// Rounds of an earlier run that are still to come.
+    replay: VecDeque<Round>,
+    rounds: Vec<Round>,
+    /// Of each candidate that is known, its round: by its cuts and the round it came from.
+    known: HashMap<(Vec<u64>, u32), usize>,
+    budget: u32,
+    floor: f64,
+    /// The round of the best; 0 is the model.
+    best: usize,
+    /// When the last round ended.
+    ended: Instant,
+    watch: &'a mut dyn FnMut(&Event),
+}
+
+/// A candidate to be.
+struct Candidate {
+    phase: Phase,
+    allocation: Option<String>,
+    cuts: Vec<u64>,
+    base: u32,
+    tune: bool,
+    epochs: Option<f64>,
+    floor: Option<f64>,
+}
+
+impl<'a, 't> Session<'a, 't> {
+    /// Evaluates the model itself.
+    pub(super) fn begin(
+        model: &'a Checkpoint,
+        subject: &'a dyn Subject,
+        options: &'a SearchOptions<'a>,
+        tools: Tools<'t>,
+        (journal, replay): (Journal, Vec<Round>),
+        watch: &'a mut dyn FnMut(&Event),
+    ) -> Result<Self> {
+        let units = subject.units().len() as u64;
+        let budget = options.evaluations.unwrap_or_else(|| (20 + 3 * units).clamp(32, 200) as u32);
+        let mut this = Self {
+            model,
+            subject,
+            options,
+            tools,
+            journal,
+            replay: replay.into(),
+            rounds: Vec::new(),
+            known: HashMap::new(),
+            budget,
+            floor: 0.0,
+            best: 0,
+            ended: Instant::now(),
+            watch,
+        };
+        let cuts = subject.units().iter().map(|unit| unit.gone).collect();
+        let phase = Phase::Baseline;
+        let baseline = Candidate { phase, allocation: None, cuts, base: 0, tune: false, epochs: None, floor: None };
+        let found = this.round(baseline, |this, _| {
+            let measure = this.tools.evaluator.evaluate(this.model.path())?;
+            Ok((measure, false))
+        })?;
+        let Some(metric) = this.rounds[found].metric else {
+            let path = this.model.path();
+            return Err(Error::Run(format!("{}: the model itself has no finite metric", path.display())));
+        };
+        this.floor = match options.floor {
+            Floor::At(floor) => floor,
+            Floor::Drop(drop) if options.lower_is_better => metric + drop,
+            Floor::Drop(drop) => metric - drop,
+        };
+        Ok(this)
+    }
+
+    pub(super) fn units(&self) -> &'a [Unit] {
+        self.subject.units()
+    }
+
+    pub(super) fn options(&self) -> &'a SearchOptions<'a> {
+        self.options
+    }
+
+    pub(super) fn rounds(&self) -> &[Round] {
+        &self.rounds
+    }
+
+    pub(super) fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// How many candidates are evaluated at most.
+    pub(super) fn budget(&self) -> u32 {
+        self.budget
+    }
+
+    /// How many can still be.
+    pub(super) fn left(&self) -> u32 {
+        self.budget.saturating_sub(self.rounds.len() as u32)
+    }
+
+    /// What must be kept.
+    pub(super) fn floor(&self) -> f64 {
+        self.floor
+    }
+
+    /// The best so far; the model itself, where nothing is.
+    pub(super) fn best(&self) -> &Round {
+        &self.rounds[self.best]
+    }
+
+    /// How much of each unit is cut where one rate is shared.
+    pub(super) fn allocate(&self, allocation: Allocation, rate: f64) -> Result<Vec<u64>> {
+        self.subject.allocate(allocation, rate)
+    }
+
+    /// What is to become small: the share that is saved.
+    pub(super) fn saved(&self, cuts: &[u64]) -> Result<f64> {
+        let mut cuts = cuts.to_vec();
+        self.subject.settle(&mut cuts);
+        self.value(&self.subject.saved(&cuts)?)
+    }
+
+    fn value(&self, saved: &super::Saved) -> Result<f64> {
+        match self.options.save {
+            Save::Weights => Ok(saved.weights),
+            Save::Params => Ok(saved.params),
+            Save::Macs => saved.macs.ok_or_else(|| {
+                let remedy = "give the graph's inputs fixed sizes, or leave --save macs out";
+                Error::Usage(format!("the operations of the network cannot be counted: {remedy}"))
+            }),
+        }
+    }
+
+    /// Makes, trains and evaluates a candidate, unless it is known. It becomes the best, if it holds the floor (of its own, if
+    /// it has one) and saves more.
+    pub(super) fn attempt(
+        &mut self,
+        phase: Phase,
+        allocation: Option<Allocation>,
+        cuts: Vec<u64>,
+        floor: Option<f64>,
+    ) -> Result<Verdict, Stop> {
+        self.candidate(phase, allocation, cuts, floor, self.tools.tuner.is_some())
+    }
+
+    /// The same without training: what a unit costs.
+    pub(super) fn probe(&mut self, cuts: Vec<u64>) -> Result<Verdict, Stop> {
+        self.candidate(Phase::Scan, None, cuts, None, false)
+    }
+
+    fn candidate(
+        &mut self,
+        phase: Phase,
+        allocation: Option<Allocation>,
+        mut cuts: Vec<u64>,
+        floor: Option<f64>,
+        tune: bool,
+    ) -> Result<Verdict, Stop> {
+        self.subject.settle(&mut cuts);
+        let from = self.best();
+        let further = cuts.iter().zip(&from.cuts).all(|(now, then)| now >= then);
+        let base = if tune && self.subject.continues() && further { from.round } else { 0 };
+        let known = if cuts == from.cuts { Some(self.best) } else { self.known.get(&(cuts.clone(), base)).copied() };
+        if let Some(known) = known {
+            return Ok(self.verdict(known, floor));
+        }
+        if self.left() == 0 || self.is_late() {
+            return Err(Stop::Spent);
+        }
+        let allocation = allocation.map(|allocation| allocation.to_string());
+        let candidate = Candidate { phase, allocation, cuts, base, tune, epochs: None, floor };
+        let found = self.round(candidate, Self::make)?;
+        self.tidy()?;
+        Ok(self.verdict(found, floor))
+    }
+
+    /// Trains the best once more, and keeps that if the metric does not fall.
+    pub(super) fn finish(&mut self, epochs: f64) -> Result<()> {
+        let (base, cuts, floor) = (self.best().round, self.best().cuts.clone(), self.best().metric);
+        let phase = Phase::Final;
+        let candidate = Candidate { phase, allocation: None, cuts, base, tune: true, epochs: Some(epochs), floor };
+        self.round(candidate, Self::make)?;
+        self.tidy()
+    }
+
+    /// The metric of the model and of the best on the test set, which nothing was chosen by.
+    pub(super) fn test(&mut self) -> Result<Option<(Option<f64>, Option<f64>)>> {
+        if self.tools.test.is_none() {
+            return Ok(None);
+        }
+        let mut found = [None, None];
+        for (found, base) in found.iter_mut().zip([0, self.best]) {
+            let (base, cuts) = (self.rounds[base].round, self.rounds[base].cuts.clone());
+            let phase = Phase::Test;
+            let candidate = Candidate { phase, allocation: None, cuts, base, tune: false, epochs: None, floor: None };
+            let round = self.round(candidate, |this, candidate| {
+                let (path, made) = match candidate.base {
+                    0 => (this.model.path().to_owned(), false),
+                    base => this.model_of(base as usize)?,
+                };
+                let evaluated = match &mut this.tools.test {
+                    Some(test) => test.evaluate(&path),
+                    None => Ok(Measure::default()),
+                };
+                if made {
+                    remove(&path)?;
+                }
+                Ok((evaluated?, false))
+            })?;
+            *found = self.rounds[round].metric;
+        }
+        Ok(Some((found[0], found[1])))
+    }
+
+    /// Writes the best to `out`.
+    pub(super) fn write(&mut self, out: &Path, force: bool) -> Result<()> {
+        let best = self.best().clone();
+        if !self.keeps_models() {
+            return self.subject.cut(self.model, &best.cuts, out, None, force).map(drop);
+        }
+        let kept = Checkpoint::open(self.file(&best))?;
+        crate::checkpoint::copy(&kept, out, force)
+    }
+
+    /// Where the model of a round is, and whether it was made for this question alone.
+    fn model_of(&self, round: usize) -> Result<(PathBuf, bool)> {
+        let round = &self.rounds[round];
+        if self.keeps_models() {
+            return Ok((self.file(round), false));
+        }
+        let path = self.journal.clear(&self.name("best"))?;
+        self.subject.cut(self.model, &round.cuts, &path, None, false)?;
+        Ok((path, true))
+    }
+
+    /// Whether a candidate is more than what its plan says.
+    fn keeps_models(&self) -> bool {
+        self.tools.tuner.is_some() || self.tools.recalibrator.is_some()
+    }
+
+    /// Whether no further round is to be started. What an earlier run has done is done again.
+    fn is_late(&self) -> bool {
+        let late = || self.options.time_limit.is_some_and(|limit| self.spent() >= limit.as_secs_f64());
+        match self.replay.front() {
+            Some(next) => matches!(next.phase, Phase::Final | Phase::Test),
+            None => late(),
+        }
+    }
+
+    /// Seconds that the search has taken, earlier runs included.
+    pub(super) fn spent(&self) -> f64 {
+        let rounds: f64 = self.rounds.iter().map(|round| round.seconds).sum();
+        rounds + self.ended.elapsed().as_secs_f64()
+    }
+
+    fn verdict(&self, round: usize, floor: Option<f64>) -> Verdict {
+        let (round, baseline) = (&self.rounds[round], &self.rounds[0]);
+        let held = self.holds(round.metric, floor.unwrap_or(self.floor));
+        let more = |a: Option<f64>, b: Option<f64>| Some(a? - b?);
+        let worse = match self.options.lower_is_better {
+            true => more(round.metric, baseline.metric),
+            false => more(baseline.metric, round.metric),
+        };
+        let damage = more(round.loss, baseline.loss).or(worse).filter(|_| round.metric.is_some());
+        Verdict { held, damage: damage.unwrap_or(f64::INFINITY) }
+    }
+
+    fn holds(&self, metric: Option<f64>, floor: f64) -> bool {
+        metric.is_some_and(|metric| if self.options.lower_is_better { metric <= floor } else { metric >= floor })
+    }
+
+    /// One round, by the journal or by `work`: its index.
+    fn round(
+        &mut self,
+        candidate: Candidate,
+        work: impl FnOnce(&mut Self, &Candidate) -> Result<(Measure, bool)>,
+    ) -> Result<usize> {
+        let number = self.rounds.len() as u32;
+        if let Some(found) = self.replay.pop_front() {
+            if (found.phase, found.base, &found.cuts) != (candidate.phase, candidate.base, &candidate.cuts) {
+                let message = format!("its round {number} is not what this search does there: name another --journal");
+                return Err(Error::format(self.journal.folder().join("rounds.jsonl"), message));
+            }
+            self.ended = Instant::now();
+            return Ok(self.add(found, candidate));
+        }
+        (self.watch)(&Event::Begin { round: number, phase: candidate.phase });
+        let (measure, recalibrated) = work(self, &candidate).inspect_err(|error| {
+            // What an evaluator has said should outlive the terminal. Nobody can be told if that fails, too.
+            let _ = self.journal.write("failed.txt", format!("round {number}: {error}\n").as_bytes());
+        })?;
+        let saved = self.subject.saved(&candidate.cuts)?;
+        let metric = Some(measure.metric).filter(|metric| metric.is_finite());
+        let floor = candidate.floor.unwrap_or(self.floor);
+        let held = candidate.phase == Phase::Baseline || self.holds(metric, floor);
+        let accepted = match candidate.phase {
+            Phase::Baseline | Phase::Test => false,
+            Phase::Final => held,
+            _ => held && self.value(&saved)? > self.value(&self.best().saved())?,
+        };
+        let round = Round {
+            round: number,
+            phase: candidate.phase,
+            allocation: candidate.allocation.clone(),
+            cuts: candidate.cuts.clone(),
+            base: candidate.base,
+            sparsity: saved.weights,
+            params: saved.params,
+            macs: saved.macs,
+            metric,
+            loss: measure.loss.filter(|loss| loss.is_finite()),
+            floor: (number > 0 && candidate.phase != Phase::Test).then_some(floor),
+            held,
+            accepted,
+            tuned: candidate.tune,
+            recalibrated,
+            seed: candidate.tune.then(|| self.options.seed.wrapping_add(number.into())),
+            seconds: std::mem::replace(&mut self.ended, Instant::now()).elapsed().as_secs_f64(),
+            log: measure.log,
+        };
+        self.journal.push(&round)?;
+        let index = self.add(round, candidate);
+        let left = (self.left() > 0).then(|| {
+            let last: Vec<f64> = self.rounds.iter().rev().take(8).map(|round| round.seconds).collect();
+            last.iter().sum::<f64>() / last.len() as f64 * f64::from(self.left())
+        });
+        let (round, best) = (&self.rounds[index], &self.rounds[self.best]);
+        (self.watch)(&Event::End { round, best, baseline: &self.rounds[0], budget: self.budget, seconds_left: left });
+        Ok(index)
+    }
+
+    fn add(&mut self, round: Round, candidate: Candidate) -> usize {
+        let index = self.rounds.len();
+        if round.accepted {
+            self.best = index;
+        }
+        if !matches!(round.phase, Phase::Test | Phase::Final) {
+            self.known.insert((candidate.cuts, candidate.base), index);
+        }
+        self.rounds.push(round);
+        index
+    }
+
+    /// Cuts, trains, recalibrates and evaluates; whether the recalibrated one is better.
+    fn make(&mut self, candidate: &Candidate) -> Result<(Measure, bool)> {
+        let number = self.rounds.len() as u32;
+        let name = format!("round-{number}");
+        let made = self.journal.clear(&self.name(&name))?;
+        let cut = if candidate.tune { self.journal.clear(&self.name("cut"))? } else { made.clone() };
+        let mask = self.journal.clear("mask.safetensors")?;
+        let wanted = Some(mask.as_path()).filter(|_| candidate.tune);
+        let opened = match candidate.base {
+            0 => None,
+            base => Some(Checkpoint::open(self.file(&self.rounds[base as usize]))?),
+        };
+        let base = opened.as_ref().unwrap_or(self.model);
+        self.subject.cut(base, &candidate.cuts, &cut, wanted, false)?;
+        let mut log = String::new();
+        if let Some(tuner) = self.tools.tuner.as_mut().filter(|_| candidate.tune) {
+            let mask = Some(mask.as_path()).filter(|mask| mask.exists());
+            let seed = self.options.seed.wrapping_add(number.into());
+            log = tuner.fine_tune(&Tuning { model: &cut, mask, output: &made, epochs: candidate.epochs, seed })?;
+            remove(&cut)?;
+            remove(&self.journal.folder().join("mask.safetensors"))?;
+        }
+        let mut measure = self.tools.evaluator.evaluate(&made)?;
+        let mut recalibrated = false;
+        let again = self.name(&format!("round-{number}-recalibrated"));
+        if let Some(recalibrator) = &mut self.tools.recalibrator {
+            let again = self.journal.clear(&again)?;
+            recalibrator.recalibrate(&made, &again)?;
+            let second = self.tools.evaluator.evaluate(&again)?;
+            let better = match self.options.lower_is_better {
+                true => second.metric < measure.metric,
+                false => second.metric > measure.metric,
+            };
+            remove(if better { &made } else { &again })?;
+            if better || !measure.metric.is_finite() && second.metric.is_finite() {
+                measure = second;
+                recalibrated = true;
+            }
+        }
+        measure.log = log + &measure.log;
+        Ok((measure, recalibrated))
+    }
+
+    /// Removes models that nobody needs any more.
+    fn tidy(&self) -> Result<()> {
+        if !self.replay.is_empty() {
+            return Ok(());
+        }
+        let kept = Some(self.file(self.best())).filter(|_| self.keeps_models() && self.best > 0);
+        let found = std::fs::read_dir(self.journal.folder()).map_err(|e| Error::io(self.journal.folder(), e))?;
+        for entry in found.flatten() {
+            let (name, path) = (entry.file_name(), entry.path());
+            let is_model = name.to_str().is_some_and(|name| name.starts_with("round-") && !name.ends_with(".data"));
+            if is_model && Some(&path) != kept.as_ref() {
+                remove(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&self, round: &Round) -> PathBuf {
+        let suffix = if round.recalibrated { "-recalibrated" } else { "" };
+        self.journal.folder().join(self.name(&format!("round-{}{suffix}", round.round)))
+    }
+
+    /// A name of the model's form.
+    fn name(&self, stem: &str) -> String {
+        match self.model.is_folder() {
+            true => stem.to_owned(),
+            false if self.model.is_onnx() => format!("{stem}.onnx"),
+            false => format!("{stem}.safetensors"),
+        }
+    }
+}
