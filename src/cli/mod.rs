@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and who answers.
 
 mod audit;
+mod channel;
 mod common;
 mod completions;
 mod devices;
@@ -9,6 +10,7 @@ mod parse;
 mod progress;
 mod prune;
 mod restore;
+mod search;
 mod signals;
 mod stats;
 
@@ -43,6 +45,8 @@ enum Command {
     Stats(stats::Stats),
     /// Cut weights: exactly as many as asked for
     Prune(prune::Prune),
+    /// Find the smallest version that is still good enough
+    Search(search::Search),
     /// Dense weights out of a checkpoint that compressed-tensors wrote as bitmasks
     Restore(restore::Restore),
     /// Zeros, N:M patterns and empty channels of every tensor, and what they would save
@@ -58,6 +62,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
     match arguments.command {
         Command::Stats(stats) => stats.run(arguments.quiet),
         Command::Prune(prune) => prune.run(arguments.quiet),
+        Command::Search(search) => search.run(arguments.quiet),
         Command::Restore(restore) => restore.run(arguments.quiet),
         Command::Audit(audit) => audit.run(arguments.quiet),
         Command::Devices(devices) => devices.run(),
@@ -78,6 +83,11 @@ pub(crate) fn complain(severity: &str, message: &str) {
         if has_colour(&stderr) { format!("\u{1b}[{code}m{severity}:\u{1b}[0m") } else { format!("{severity}:") };
     // Nobody is left to tell if stderr is gone.
     let _ = writeln!(stderr.lock(), "{label} {}", escape(message));
+}
+
+/// A line on stderr that is no complaint.
+fn note(message: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", escape(message));
 }
 
 /// Whether a stream is to be coloured: a terminal, unless NO_COLOR (<https://no-color.org>) or TERM=dumb say otherwise.

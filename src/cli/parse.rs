@@ -1,4 +1,6 @@
-//! Sizes and rates, as they are written on the command line.
+//! Sizes, times and rates, as they are written on the command line.
+
+use std::time::Duration;
 
 /// A size in bytes: `1073741824`, `256MiB`, `1.5GiB`, `64MB`.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
@@ -38,6 +40,21 @@ pub(crate) fn memory(text: &str) -> Result<u64, String> {
         return Err("less than 64MiB, the least to work with".to_owned());
     }
     Ok(bytes)
+}
+
+/// A time: `90s`, `10m`, `1.5h`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "expected a time such as 90s, 10m or 2h".to_owned();
+    let (digits, unit) = text.split_at(text.len() - text.chars().next_back().map_or(0, char::len_utf8));
+    let scale = match unit {
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(wrong()),
+    };
+    let seconds = digits.parse::<f64>().ok().filter(|_| is_decimal(digits)).ok_or_else(wrong)? * scale;
+    // Ten years: beyond, it may not fit.
+    if seconds > 0.0 && seconds < 3e8 { Ok(Duration::from_secs_f64(seconds)) } else { Err(wrong()) }
 }
 
 /// A share between 0 and 1: `0.5` or `50%`.
@@ -89,6 +106,16 @@ mod tests {
             assert!(size(text).is_err(), "{text}");
         }
         assert!(memory("63MiB").is_err() && memory("64MiB").is_ok());
+    }
+
+    #[test]
+    fn durations() {
+        for (text, seconds) in [("90s", 90.0), ("10m", 600.0), ("1.5h", 5400.0), (".5s", 0.5)] {
+            assert_eq!(duration(text), Ok(Duration::from_secs_f64(seconds)), "{text}");
+        }
+        for text in ["", "s", "10", "-1s", "0s", "1d", "1e3s", "infs", "1 m", "9999999999h", "5µ"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
     }
 
     #[test]

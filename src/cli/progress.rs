@@ -61,6 +61,46 @@ impl Bar {
     }
 }
 
+/// A line that says what is going on, or nothing where none is wanted.
+pub(crate) struct Line(Option<ProgressBar>);
+
+impl Line {
+    /// A line, unless `quiet` or stderr is no terminal.
+    pub(crate) fn new(quiet: bool) -> Self {
+        if quiet || !stderr().is_terminal() {
+            return Self(None);
+        }
+        let line = ProgressBar::new_spinner();
+        if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}  {elapsed}") {
+            line.set_style(style);
+        }
+        line.enable_steady_tick(TICK);
+        Self(Some(line))
+    }
+
+    /// What it says from now on.
+    pub(crate) fn say(&self, what: &str) {
+        if let Some(line) = &self.0 {
+            line.set_message(what.to_owned());
+        }
+    }
+
+    /// Runs `print`, which writes to stderr, with the line out of its way.
+    pub(crate) fn aside(&self, print: impl FnOnce()) {
+        match &self.0 {
+            Some(line) => line.suspend(print),
+            None => print(),
+        }
+    }
+
+    /// Takes the line off the screen for good.
+    pub(crate) fn end(&self) {
+        if let Some(line) = &self.0 {
+            line.finish_and_clear();
+        }
+    }
+}
+
 const TICK: Duration = Duration::from_millis(100);
 
 struct GivingWay<'w> {

@@ -12,6 +12,7 @@ mod json;
 mod markdown;
 mod number;
 mod prune;
+mod search;
 mod table;
 mod text;
 

@@ -77,6 +77,10 @@ pub enum Event<'a> {
         baseline: &'a Round,
         /// How many candidates are evaluated at most, the baseline included.
         budget: u32,
+        /// What must be kept.
+        floor: f64,
+        /// Whether it is an earlier run's, out of the journal.
+        replayed: bool,
         /// How long the others will take if each takes as long as the last few.
         seconds_left: Option<f64>,
     },

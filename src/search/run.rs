@@ -55,6 +55,13 @@ pub struct Found {
     pub seconds: f64,
 }
 
+impl Found {
+    /// The best round, where anything keeps the floor.
+    pub fn best_round(&self) -> Option<&Round> {
+        self.rounds.get(self.best?)
+    }
+}
+
 /// Searches for the smallest version of `model` that keeps the floor, and writes it to `out`.
 ///
 /// ```

@@ -103,15 +103,10 @@ impl<'a, 't> Session<'a, 't> {
             let measure = this.tools.evaluator.evaluate(this.model.path())?;
             Ok((measure, false))
         })?;
-        let Some(metric) = this.rounds[found].metric else {
+        if this.rounds[found].metric.is_none() {
             let path = this.model.path();
             return Err(Error::Run(format!("{}: the model itself has no finite metric", path.display())));
-        };
-        this.floor = match options.floor {
-            Floor::At(floor) => floor,
-            Floor::Drop(drop) if options.lower_is_better => metric + drop,
-            Floor::Drop(drop) => metric - drop,
-        };
+        }
         Ok(this)
     }
 
@@ -325,7 +320,9 @@ impl<'a, 't> Session<'a, 't> {
                 return Err(Error::format(self.journal.folder().join("rounds.jsonl"), message));
             }
             self.ended = Instant::now();
-            return Ok(self.add(found, candidate));
+            let index = self.add(found, candidate);
+            self.tell(index, true);
+            return Ok(index);
         }
         (self.watch)(&Event::Begin { round: number, phase: candidate.phase });
         let (measure, recalibrated) = work(self, &candidate).inspect_err(|error| {
@@ -363,17 +360,29 @@ impl<'a, 't> Session<'a, 't> {
         };
         self.journal.push(&round)?;
         let index = self.add(round, candidate);
-        let left = (self.left() > 0).then(|| {
+        self.tell(index, false);
+        Ok(index)
+    }
+
+    fn tell(&mut self, index: usize, replayed: bool) {
+        let seconds_left = (self.left() > 0).then(|| {
             let last: Vec<f64> = self.rounds.iter().rev().take(8).map(|round| round.seconds).collect();
             last.iter().sum::<f64>() / last.len() as f64 * f64::from(self.left())
         });
-        let (round, best) = (&self.rounds[index], &self.rounds[self.best]);
-        (self.watch)(&Event::End { round, best, baseline: &self.rounds[0], budget: self.budget, seconds_left: left });
-        Ok(index)
+        let (round, best, baseline) = (&self.rounds[index], &self.rounds[self.best], &self.rounds[0]);
+        let (budget, floor) = (self.budget, self.floor);
+        (self.watch)(&Event::End { round, best, baseline, budget, floor, replayed, seconds_left });
     }
 
     fn add(&mut self, round: Round, candidate: Candidate) -> usize {
         let index = self.rounds.len();
+        if let (Phase::Baseline, Some(metric)) = (round.phase, round.metric) {
+            self.floor = match self.options.floor {
+                Floor::At(floor) => floor,
+                Floor::Drop(drop) if self.options.lower_is_better => metric + drop,
+                Floor::Drop(drop) => metric - drop,
+            };
+        }
         if round.accepted {
             self.best = index;
         }

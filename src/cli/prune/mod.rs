@@ -15,7 +15,8 @@ use secateur::prune::{
 use secateur::report::PruneFormat;
 use secateur::{Checkpoint, Engine, Error, Progress, Result};
 
-use self::channel::Channel;
+use self::channel::Reduction;
+use super::channel::Channel;
 use super::common::Common;
 use super::output::{Output, look};
 use super::progress::Bar;
@@ -86,6 +87,8 @@ pub(crate) struct Prune {
     #[arg(long, value_name = "FORMAT", default_value_t)]
     format: PruneFormat,
     #[command(flatten)]
+    reduction: Reduction,
+    #[command(flatten)]
     channel: Channel,
     #[command(flatten)]
     common: Common,
@@ -100,7 +103,7 @@ impl Prune {
         if self.pattern == Pattern::Channel || planned == Some("channel") {
             return self.run_channels(plan, opened, quiet);
         }
-        if let Some(flag) = self.channel.given().or(self.channel.topology.is_some().then_some("--topology")) {
+        if let Some(flag) = self.given().or(self.channel.topology.is_some().then_some("--topology")) {
             return Err(Error::Usage(format!("{flag} is about channels: add --pattern channel, or leave it out")));
         }
         let mut options = self.options()?;
@@ -115,7 +118,7 @@ impl Prune {
             (Some(plan), _) => Task::Plan(plan),
             (_, Some(masks)) => Task::Masks(masks),
             _ => {
-                options.criterion = self.criterion()?;
+                options.criterion = criterion(self.criterion.as_deref())?;
                 options.check()?;
                 Task::Options(&options)
             }
@@ -129,6 +132,11 @@ impl Prune {
         self.print(&done)
     }
 
+    /// The first option about channels, but for the network, that was given.
+    fn given(&self) -> Option<&'static str> {
+        self.reduction.given().or(self.channel.given())
+    }
+
     /// The model, beside which every output may be written.
     fn open(&self) -> Result<Checkpoint> {
         let model = Checkpoint::open(&self.common.model)?;
@@ -140,7 +148,7 @@ impl Prune {
         if self.mask.is_some() || self.from_mask.is_some() {
             return Err(Error::Usage("masks are of single weights: a plan (--plan) says which channels go".to_owned()));
         }
-        if plan.is_some() && (self.common.chooses() || self.channel.given().is_some()) {
+        if plan.is_some() && (self.common.chooses() || self.given().is_some()) {
             let why = "--from-plan runs a plan as it is: leave out what chooses or scores channels";
             return Err(Error::Usage(why.to_owned()));
         }
@@ -183,13 +191,6 @@ impl Prune {
             write_plan(file, &done)?;
         }
         Ok(done)
-    }
-
-    /// The criterion, whose file a plan names so that it is found from any folder.
-    fn criterion(&self) -> Result<Criterion> {
-        let absolute = |path: &str| Some(format!("wanda:{}", std::path::absolute(path).ok()?.to_str()?));
-        let given = self.criterion.as_deref().unwrap_or("magnitude");
-        given.strip_prefix("wanda:").and_then(absolute).as_deref().unwrap_or(given).parse()
     }
 
     fn options(&self) -> Result<Options> {
@@ -275,6 +276,13 @@ fn too_few(done: &Outcome, task: &Task) -> Option<String> {
             ))
         }
     }
+}
+
+/// The criterion of single weights, whose file a plan names so that it is found from any folder.
+pub(super) fn criterion(given: Option<&str>) -> Result<Criterion> {
+    let absolute = |path: &str| Some(format!("wanda:{}", std::path::absolute(path).ok()?.to_str()?));
+    let given = given.unwrap_or("magnitude");
+    given.strip_prefix("wanda:").and_then(absolute).as_deref().unwrap_or(given).parse()
 }
 
 /// Those that are given.

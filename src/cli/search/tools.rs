@@ -1,0 +1,213 @@
+//! Who evaluates and trains.
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use secateur::data::{DataSet, Normalize};
+use secateur::evaluate::{CommandEvaluator, Evaluator, Metric};
+use secateur::search::{Recalibrator, Tools, identity};
+use secateur::tune::{CommandTuner, FineTuner};
+use secateur::{Checkpoint, Error, Result};
+use serde_json::{Value, json};
+
+use crate::cli::parse;
+
+/// How candidates are evaluated.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Evaluation")]
+pub(crate) struct Evaluation {
+    /// A command that evaluates {model}: the last line of its stdout is the metric, or {"metric": …, "loss": …}
+    #[arg(long, value_name = "COMMAND", required_unless_present = "eval_data", conflicts_with = "eval_data")]
+    eval: Option<String>,
+    /// Instead, for .onnx: the built-in runner, on a safetensors file with `inputs` and `labels` (see `secateur dataset`)
+    #[arg(long, value_name = "FILE")]
+    eval_data: Option<PathBuf>,
+    /// Evaluate the model and the best on these, once, at the end: the test set of --eval-data
+    #[arg(long, value_name = "FILE", requires = "eval_data")]
+    test_data: Option<PathBuf>,
+    /// The same of --eval: a command that evaluates {model} on a test set
+    #[arg(long, value_name = "COMMAND", requires = "eval")]
+    test: Option<String>,
+    /// What is measured on --eval-data: accuracy, top5, cross-entropy or mse
+    #[arg(long, value_name = "METRIC", default_value_t = Metric::Accuracy, requires = "eval_data")]
+    metric: Metric,
+    /// The lower the metric of --eval the better
+    #[arg(long, requires = "eval")]
+    lower_is_better: bool,
+    /// Give up when one evaluation by --eval takes longer than this
+    #[arg(long, value_name = "TIME", value_parser = parse::duration, default_value = "24h")]
+    eval_timeout: Duration,
+    /// Normalise inputs: (x − MEAN)/STD, or as many of each as channels: M,M,M,S,S,S
+    #[arg(long, value_name = "MEAN,STD", allow_hyphen_values = true)]
+    normalize: Option<Normalize>,
+    /// Inputs that are run, or trained on, at a time
+    #[arg(long, value_name = "N")]
+    batch: Option<NonZeroUsize>,
+    /// Which output of the network counts [default: the first]
+    #[arg(long, value_name = "NAME", requires = "eval_data")]
+    network_output: Option<String>,
+    /// Also try each candidate with the statistics of its BatchNormalization estimated anew on the inputs in this file
+    #[arg(long, value_name = "FILE")]
+    recalibrate: Option<PathBuf>,
+}
+
+/// How candidates are trained.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Fine-tuning")]
+pub(crate) struct Training {
+    /// A command that trains {model} and writes {output}; where single weights are cut, those that are 0 in {mask} stay 0
+    #[arg(long, value_name = "COMMAND", conflicts_with = "train_data")]
+    finetune: Option<String>,
+    /// Give up when one --finetune takes longer than this
+    #[arg(long, value_name = "TIME", value_parser = parse::duration, default_value = "240h")]
+    finetune_timeout: Duration,
+    /// Instead, for .onnx: the built-in trainer, on a file as --eval-data
+    #[arg(long, value_name = "FILE")]
+    train_data: Option<PathBuf>,
+    /// How often each candidate goes through --train-data
+    #[arg(long, value_name = "N", default_value_t = 1.0)]
+    epochs: f64,
+    /// Train the best once more, for so many epochs, and keep that if the metric does not fall
+    #[arg(long, value_name = "N")]
+    pub(super) final_epochs: Option<f64>,
+    /// The learning rate at the start of each training [default: 0.01 for sgd, 0.001 for adam]
+    #[arg(long, value_name = "X")]
+    learning_rate: Option<f64>,
+    /// sgd (with momentum) or adam
+    #[arg(long, value_name = "NAME", default_value = "adam")]
+    optimizer: String,
+    /// How the learning rate goes on in each training: constant or cosine
+    #[arg(long, value_name = "NAME", default_value = "cosine")]
+    learning_schedule: String,
+    /// Each weight is drawn towards 0 by so much
+    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    weight_decay: f64,
+    /// What random numbers come from
+    #[arg(long, value_name = "SEED", default_value_t = 0)]
+    pub(super) seed: u64,
+    /// What trains: cpu or gpu
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: String,
+}
+
+impl Evaluation {
+    /// Whether a lower metric is better.
+    pub(super) fn lower_is_better(&self) -> bool {
+        if self.eval.is_some() { self.lower_is_better } else { !self.metric.higher_is_better() }
+    }
+
+    /// Whether the metric is a share, of which a hundredth is a sensible drop.
+    pub(super) fn is_share(&self) -> bool {
+        self.eval.is_none() && self.metric.higher_is_better()
+    }
+
+    /// What the metric is called.
+    pub(super) fn name(&self) -> String {
+        if self.eval.is_some() { "metric".to_owned() } else { self.metric.to_string() }
+    }
+
+    /// Files that are read.
+    pub(super) fn inputs(&self) -> Vec<(&'static str, &Path)> {
+        let files = [
+            ("--eval-data", &self.eval_data),
+            ("--test-data", &self.test_data),
+            ("--recalibrate", &self.recalibrate),
+        ];
+        files.into_iter().filter_map(|(flag, path)| Some((flag, path.as_deref()?))).collect()
+    }
+
+    /// What tells it from other ways to evaluate.
+    pub(super) fn about(&self) -> Result<Value> {
+        let files: Vec<Value> = self.inputs().iter().map(|(_, path)| identity(path)).collect::<Result<_>>()?;
+        let normalize = self.normalize.as_ref().map(|by| json!({"mean": by.mean, "std": by.std}));
+        let (eval, test, output) = (&self.eval, &self.test, &self.network_output);
+        Ok(json!({"eval": eval, "test": test, "data": files, "metric": self.name(), "normalize": normalize, "output": output}))
+    }
+
+    fn data(&self, path: &Path) -> Result<DataSet> {
+        let data = DataSet::open(path)?;
+        match &self.normalize {
+            Some(normalize) => data.normalized(normalize.clone()),
+            None => Ok(data),
+        }
+    }
+}
+
+impl Training {
+    /// Whether candidates are trained.
+    pub(super) fn trains(&self) -> bool {
+        self.finetune.is_some() || self.train_data.is_some()
+    }
+
+    /// Files that are read.
+    pub(super) fn inputs(&self) -> Vec<(&'static str, &Path)> {
+        self.train_data.as_deref().map(|path| ("--train-data", path)).into_iter().collect()
+    }
+
+    /// What tells it from other ways to train.
+    pub(super) fn about(&self) -> Result<Value> {
+        let files: Vec<Value> = self.inputs().iter().map(|(_, path)| identity(path)).collect::<Result<_>>()?;
+        Ok(json!({
+            "finetune": self.finetune,
+            "data": files,
+            "epochs": self.epochs,
+            "learning_rate": self.learning_rate,
+            "optimizer": self.optimizer,
+            "schedule": self.learning_schedule,
+            "weight_decay": self.weight_decay,
+            "device": self.device,
+        }))
+    }
+}
+
+/// Those who evaluate and train, made.
+pub(super) struct Made {
+    evaluator: Box<dyn Evaluator>,
+    test: Option<Box<dyn Evaluator>>,
+    tuner: Option<Box<dyn FineTuner>>,
+    recalibrator: Option<Box<dyn Recalibrator>>,
+}
+
+impl Made {
+    pub(super) fn new(
+        evaluation: &Evaluation,
+        training: &Training,
+        model: &Checkpoint,
+        threads: Option<NonZeroUsize>,
+    ) -> Result<Self> {
+        let command = |command: &String| -> Box<dyn Evaluator> {
+            Box::new(CommandEvaluator::new(command, Some(evaluation.eval_timeout)))
+        };
+        let (evaluator, test) = match (&evaluation.eval, &evaluation.eval_data) {
+            (Some(eval), _) => (command(eval), evaluation.test.as_ref().map(command)),
+            (None, Some(data)) => {
+                let test = evaluation.test_data.as_ref();
+                let test = test.map(|data| runner(evaluation, data, model, threads)).transpose()?;
+                (runner(evaluation, data, model, threads)?, test)
+            }
+            (None, None) => return Err(Error::Usage("say how to evaluate: --eval COMMAND or --eval-data FILE".to_owned())),
+        };
+        let tuner = match (&training.finetune, &training.train_data) {
+            (Some(finetune), _) => {
+                let tuner = CommandTuner::new(finetune, Some(training.finetune_timeout));
+                Some(Box::new(tuner) as Box<dyn FineTuner>)
+            }
+            (None, Some(data)) => Some(trainer(evaluation, training, data, threads)?),
+            (None, None) => None,
+        };
+        let recalibrator = evaluation.recalibrate.as_ref();
+        let recalibrator = recalibrator.map(|data| recalibrator_of(evaluation, data, model)).transpose()?;
+        Ok(Self { evaluator, test, tuner, recalibrator })
+    }
+
+    pub(super) fn tools(&mut self) -> Tools<'_> {
+        Tools {
+            evaluator: &mut *self.evaluator,
+            test: self.test.as_mut().map(|test| &mut **test as &mut dyn Evaluator),
+            tuner: self.tuner.as_mut().map(|tuner| &mut **tuner as &mut dyn FineTuner),
+            recalibrator: self.recalibrator.as_mut().map(|by| &mut **by as &mut dyn Recalibrator),
+        }
+    }
+}
