@@ -85,6 +85,7 @@ pub mod gpu;
 pub mod graph;
 mod kernels;
 mod order;
+mod process;
 mod progress;
 pub mod prune;
 #[cfg(feature = "cli")]

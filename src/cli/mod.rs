@@ -5,6 +5,7 @@ mod channel;
 mod common;
 mod completions;
 mod devices;
+mod eval;
 mod output;
 mod parse;
 mod progress;
@@ -51,6 +52,8 @@ enum Command {
     Restore(restore::Restore),
     /// Zeros, N:M patterns and empty channels of every tensor, and what they would save
     Audit(audit::Audit),
+    /// How good a network is on a data set
+    Eval(eval::Eval),
     /// The GPUs that can compute, with their limits, and the CPU
     Devices(devices::Devices),
     /// Print a completion script for a shell
@@ -65,6 +68,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         Command::Search(search) => search.run(arguments.quiet),
         Command::Restore(restore) => restore.run(arguments.quiet),
         Command::Audit(audit) => audit.run(arguments.quiet),
+        Command::Eval(eval) => eval.run(),
         Command::Devices(devices) => devices.run(),
         Command::Completions(completions) => completions.run(),
     }

@@ -17,6 +17,8 @@ pub(crate) fn watch() {
         let Ok(mut signals) = Signals::new(signals) else { return };
         drop(ready);
         let Some(signal) = signals.forever().next() else { return };
+        // They may be writing what is removed next.
+        secateur::evaluate::end_commands();
         secateur::checkpoint::remove_temporaries();
         // As one that handles no signals: the parent sees which one it was, a shell says 128 and its number.
         let _ = emulate_default_handler(signal);

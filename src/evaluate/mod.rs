@@ -1,8 +1,23 @@
 //! What turns a candidate model into one number.
 
+mod command;
+mod metric;
+#[cfg(feature = "eval")]
+mod network;
+#[cfg(feature = "eval")]
+mod onnx;
+#[cfg(any(feature = "eval", test))]
+mod score;
+
 use std::path::Path;
 
 use crate::Result;
+
+pub use crate::process::end_commands;
+pub use command::CommandEvaluator;
+pub use metric::Metric;
+#[cfg(feature = "eval")]
+pub use onnx::OnnxEvaluator;
 
 /// Whatever turns a model into one number: a closure, an external command, the built-in runner of ONNX models.
 pub trait Evaluator {

@@ -1,12 +1,16 @@
 //! Fine-tuning: whatever trains a model that has been cut a little further.
 
+mod command;
+
 use std::path::Path;
 
 use crate::Result;
 
+pub use command::CommandTuner;
+
 /// Whatever trains a model that has been cut a little further: an external command, or the built-in trainer.
 pub trait FineTuner {
-    /// Trains the model of `job` and writes the result to its output. What there is to tell of it is returned.
+    /// Trains the model of `job` and writes the result to its output; gives what there is to tell of it.
     ///
     /// # Errors
     /// Whatever keeps it from that; a search then ends, and can be continued.
