@@ -3,6 +3,7 @@
 mod audit;
 mod common;
 mod completions;
+mod dataset;
 mod devices;
 mod output;
 mod parse;
@@ -47,6 +48,8 @@ enum Command {
     Restore(restore::Restore),
     /// Zeros, N:M patterns and empty channels of every tensor, and what they would save
     Audit(audit::Audit),
+    /// Inputs and labels for search, eval and train, out of MNIST's, CIFAR's or other files
+    Dataset(dataset::Dataset),
     /// The GPUs that can compute, with their limits, and the CPU
     Devices(devices::Devices),
     /// Print a completion script for a shell
@@ -60,6 +63,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         Command::Prune(prune) => prune.run(arguments.quiet),
         Command::Restore(restore) => restore.run(arguments.quiet),
         Command::Audit(audit) => audit.run(arguments.quiet),
+        Command::Dataset(dataset) => dataset.run(arguments.quiet),
         Command::Devices(devices) => devices.run(),
         Command::Completions(completions) => completions.run(),
     }
