@@ -55,7 +55,7 @@ fn a_missing_model_exits_1_in_one_line() {
 fn help_and_version() {
     let version = concat!("secateur ", env!("CARGO_PKG_VERSION"), "\n");
     secateur(&["--version"]).success().stdout(version).stderr("");
-    for subcommand in ["stats", "prune", "audit", "restore", "devices", "completions"] {
+    for subcommand in ["stats", "prune", "audit", "restore", "dataset", "devices", "completions"] {
         secateur(&[subcommand, "--help"]).success().stdout(contains("Example").and(contains("secateur ")));
         secateur(&["help", subcommand]).success();
     }

@@ -41,6 +41,7 @@ pub use selection::Selection;
 pub(crate) use selection::matcher;
 pub use tensor::Tensor;
 pub(crate) use write::copy;
+pub(crate) use write::check_apart;
 pub use write::{Live, Named, Planned, Writer, check_outputs, remove_temporaries};
 
 use crate::graph::Graph;

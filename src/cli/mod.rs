@@ -4,6 +4,7 @@ mod audit;
 mod channel;
 mod common;
 mod completions;
+mod dataset;
 mod devices;
 mod eval;
 mod output;
@@ -54,6 +55,8 @@ enum Command {
     Audit(audit::Audit),
     /// How good a network is on a data set
     Eval(eval::Eval),
+    /// Inputs and labels for search, eval and train, out of MNIST's, CIFAR's or other files
+    Dataset(dataset::Dataset),
     /// The GPUs that can compute, with their limits, and the CPU
     Devices(devices::Devices),
     /// Print a completion script for a shell
@@ -69,6 +72,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         Command::Restore(restore) => restore.run(arguments.quiet),
         Command::Audit(audit) => audit.run(arguments.quiet),
         Command::Eval(eval) => eval.run(),
+        Command::Dataset(dataset) => dataset.run(arguments.quiet),
         Command::Devices(devices) => devices.run(),
         Command::Completions(completions) => completions.run(),
     }

@@ -88,7 +88,7 @@ impl Restore {
 }
 
 /// JSON in which nothing can steer a terminal. Such characters are in its strings alone, where `\uXXXX` says the same.
-fn harmless(json: &str) -> String {
+pub(super) fn harmless(json: &str) -> String {
     let mut units = [0; 2];
     json.chars().fold(String::with_capacity(json.len()), |mut out, c| {
         let hidden = c as u32 >= 0x7f && escape(c.encode_utf8(&mut [0; 4])).starts_with('\\');

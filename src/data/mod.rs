@@ -1,4 +1,15 @@
-//! Data sets: inputs and labels in a safetensors file, read a batch at a time.
+//! Data sets: inputs and labels in a safetensors file, read a batch at a time, and made out of the files that data come in.
+
+mod cifar;
+mod examples;
+mod idx;
+mod make;
+mod set;
+mod split;
+mod stream;
+
+pub use make::{Made, Recipe, Source, make};
+pub use split::{Split, shuffled};
 
 mod normalize;
 

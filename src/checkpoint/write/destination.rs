@@ -44,9 +44,10 @@ impl Destination {
     /// Checks that `out` may be written from `source`, and makes the temporary file or folder beside it; of a file it
     /// gives the handle.
     ///
-    /// A `folder` is written where the output takes the form of that one, else a file.
+    /// A `folder` is written where the output takes the form of that one, else a file. What is made of no checkpoint has no
+    /// source.
     pub(super) fn new(
-        source: &Checkpoint,
+        source: Option<&Checkpoint>,
         folder: Option<&Path>,
         out: &Path,
         force: bool,
@@ -82,7 +83,7 @@ impl Destination {
             Err(error) => return Err(Error::io(out, error)),
         }
         // Of a file beside the output, too.
-        if let Some(folder) = source.folder() {
+        if let Some(folder) = source.and_then(Checkpoint::folder) {
             let above = fs::canonicalize(parent).map_err(|e| Error::io(out, e))?;
             if above.ancestors().any(|ancestor| is_same(ancestor, folder)) {
                 return refuse("lies inside the model's folder: name a place outside");
@@ -156,14 +157,17 @@ fn persist_new(temporary: TempPath, path: &Path) -> io::Result<()> {
 
 /// Why `out`, which is `present`, may not be written.
 fn unfit(
-    source: &Checkpoint,
+    source: Option<&Checkpoint>,
     folder: Option<&Path>,
     out: &Path,
     present: &Metadata,
     force: bool,
 ) -> Option<&'static str> {
-    let own = [Some(source.path()), source.folder(), source.index.as_deref()];
-    if own.into_iter().flatten().chain(source.files()).any(|path| is_same(path, out)) {
+    let is_of = |source: &Checkpoint| {
+        let own = [Some(source.path()), source.folder(), source.index.as_deref()];
+        own.into_iter().flatten().chain(source.files()).any(|path| is_same(path, out))
+    };
+    if source.is_some_and(is_of) {
         return Some("this is the model, or a file of it, which is never written: name another place");
     }
     if !present.is_dir() && !present.is_file() {
@@ -171,6 +175,7 @@ fn unfit(
     }
     let Some(folder) = folder else {
         return match (present.is_dir(), force) {
+            (true, _) if source.is_none() => Some("this is a folder, and a file is written: name a file in it"),
             (true, _) => Some("this is a folder, and the model is a file: name a file in it"),
             (false, false) => Some("exists already: add --force to replace it, or name another file"),
             (false, true) => None,

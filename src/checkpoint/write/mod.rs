@@ -9,6 +9,7 @@ mod places;
 mod temporaries;
 mod transfer;
 
+pub(crate) use outputs::check_apart;
 pub use outputs::{Named, check_outputs};
 pub use places::Planned;
 pub use temporaries::{Live, remove_temporaries};
@@ -164,6 +165,30 @@ impl Writer {
         tensors: &[Planned],
         metadata: &BTreeMap<String, String>,
     ) -> Result<Self> {
+        Self::single(Some(source), out, force, tensors, metadata)
+    }
+
+    /// A single file of tensors and metadata that is made of no checkpoint: a data set.
+    ///
+    /// # Errors
+    ///
+    /// As [`planned`](Self::planned).
+    pub(crate) fn alone(
+        out: &Path,
+        force: bool,
+        tensors: &[Planned],
+        metadata: &BTreeMap<String, String>,
+    ) -> Result<Self> {
+        Self::single(None, out, force, tensors, metadata)
+    }
+
+    fn single(
+        source: Option<&Checkpoint>,
+        out: &Path,
+        force: bool,
+        tensors: &[Planned],
+        metadata: &BTreeMap<String, String>,
+    ) -> Result<Self> {
         check_extension(out, false)?;
         let (head, places) = places::single(out, tensors, metadata)?;
         let (destination, file) = Destination::new(source, None, out, force)?;
@@ -189,7 +214,7 @@ impl Writer {
         if source.folder().is_none() {
             check_extension(out, false)?;
         }
-        let (destination, single) = Destination::new(source, source.folder(), out, force)?;
+        let (destination, single) = Destination::new(Some(source), source.folder(), out, force)?;
         let bytes = starts.iter().fold(0u64, |sum, (_, bytes)| sum.saturating_add(*bytes));
         let mut writer = Self { files: Vec::new(), beside: None, destination, places, bytes, behind: Behind::new() };
         let mut single = single;

@@ -41,7 +41,7 @@ impl Writer {
                 "would be larger than the 2 GiB that an ONNX file without external data may be",
             ));
         }
-        let (destination, file) = Destination::new(source, None, out, force)?;
+        let (destination, file) = Destination::new(Some(source), None, out, force)?;
         let mut writer = Self {
             files: Vec::new(),
             beside: None,
@@ -81,7 +81,7 @@ impl Writer {
                 let why = "is there already, and may be another model's: remove it, or name another output";
                 return Err(Error::Usage(format!("{}: {why}", data.display())));
             }
-            let (beside, file) = Destination::new(source, None, &data, false)?;
+            let (beside, file) = Destination::new(Some(source), None, &data, false)?;
             writer.beside = Some(beside);
             if let Some(file) = file {
                 transfer::reserve(&file, data_bytes).map_err(|error| Error::io(&data, error))?;

@@ -24,20 +24,11 @@ pub fn check_outputs(
     sides: &[Named<'_>],
     inputs: &[Named<'_>],
 ) -> Result<()> {
-    let refuse = |(what, path): Named<'_>, why: &str| Err(Error::Usage(format!("{what} {}: {why}", shown(path))));
     // An ONNX file may bring a file of external data along.
     let data = out.filter(|_| model.is_onnx()).map(|(_, path)| data_path(path));
     let data = data.as_deref().map(|path| ("the output, for its external data,", path));
-    let outputs = out.iter().chain(&data).chain(sides);
-    let all: Vec<(Named<'_>, PathBuf)> = outputs.map(|&named| (named, place(named.1))).collect();
-    for (i, (named, at)) in all.iter().enumerate() {
-        if let Some(((other, _), _)) = all[..i].iter().find(|(_, other)| is_one(other, at)) {
-            return refuse(*named, &format!("{other} names it, too: name another file"));
-        }
-        if let Some((other, _)) = inputs.iter().find(|(_, input)| is_one(&place(input), at)) {
-            return refuse(*named, &format!("{other} reads it, and what is read is never written: name another file"));
-        }
-    }
+    let outputs: Vec<Named<'_>> = out.iter().chain(&data).chain(sides).copied().collect();
+    check_apart(&outputs, inputs)?;
     for &named in sides {
         let at = place(named.1);
         if is_of(model, &at) {
@@ -54,6 +45,28 @@ pub fn check_outputs(
         }
     }
     Ok(())
+}
+
+/// Checks that no two of `outputs` are the same file, by whatever name, and none is one of `inputs`.
+///
+/// # Errors
+///
+/// [`Error::Usage`] where they are.
+pub(crate) fn check_apart(outputs: &[Named<'_>], inputs: &[Named<'_>]) -> Result<()> {
+    let all: Vec<(Named<'_>, PathBuf)> = outputs.iter().map(|&named| (named, place(named.1))).collect();
+    for (i, (named, at)) in all.iter().enumerate() {
+        if let Some(((other, _), _)) = all[..i].iter().find(|(_, other)| is_one(other, at)) {
+            return refuse(*named, &format!("{other} names it, too: name another file"));
+        }
+        if let Some((other, _)) = inputs.iter().find(|(_, input)| is_one(&place(input), at)) {
+            return refuse(*named, &format!("{other} reads it, and what is read is never written: name another file"));
+        }
+    }
+    Ok(())
+}
+
+fn refuse((what, path): Named<'_>, why: &str) -> Result<()> {
+    Err(Error::Usage(format!("{what} {}: {why}", shown(path))))
 }
 
 /// Where the external data of an ONNX file `out` go.

@@ -1,6 +1,6 @@
 //! Who evaluates and trains.
 
-use std::num::{NonZeroU64, NonZeroUsize};
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -210,4 +210,45 @@ impl Made {
             recalibrator: self.recalibrator.as_mut().map(|by| &mut **by as &mut dyn Recalibrator),
         }
     }
+}
+
+#[cfg(feature = "eval")]
+fn runner(
+    evaluation: &Evaluation,
+    data: &Path,
+    model: &Checkpoint,
+    threads: Option<NonZeroUsize>,
+) -> Result<Box<dyn Evaluator>> {
+    use secateur::evaluate::OnnxEvaluator;
+
+    if model.graph()?.is_none() {
+        let message = "weights alone cannot be run: evaluate them by a command (--eval), or search the .onnx file";
+        return Err(Error::format(model.path(), message));
+    }
+    let runner = OnnxEvaluator::new(evaluation.data(data)?, evaluation.metric)
+        .batch(evaluation.batch)
+        .threads(threads)
+        .output(evaluation.network_output.clone());
+    Ok(Box::new(runner))
+}
+
+#[cfg(not(feature = "eval"))]
+fn runner(_: &Evaluation, _: &Path, _: &Checkpoint, _: Option<NonZeroUsize>) -> Result<Box<dyn Evaluator>> {
+    let remedy = "build it with the cargo feature `eval`, or evaluate by a command (--eval)";
+    Err(Error::Usage(format!("this binary was built without what runs networks: {remedy}")))
+}
+
+fn recalibrator_of(evaluation: &Evaluation, data: &Path, model: &Checkpoint) -> Result<Box<dyn Recalibrator>> {
+    let _ = (evaluation, data, model);
+    Err(Error::Usage("not yet".to_owned()))
+}
+
+fn trainer(
+    evaluation: &Evaluation,
+    training: &Training,
+    data: &Path,
+    threads: Option<NonZeroUsize>,
+) -> Result<Box<dyn FineTuner>> {
+    let _ = (evaluation, training, data, threads);
+    Err(Error::Usage("not yet".to_owned()))
 }
