@@ -93,6 +93,8 @@ pub mod restore;
 mod scan;
 pub mod stats;
 mod text;
+#[cfg(feature = "train")]
+pub mod train;
 pub mod tune;
 
 pub use checkpoint::{Checkpoint, Selection, Tensor};

@@ -11,6 +11,8 @@ mod prune;
 mod restore;
 mod signals;
 mod stats;
+#[cfg_attr(not(feature = "train"), path = "untrained.rs")]
+mod train;
 
 use std::io::{self, IsTerminal, Write};
 
@@ -47,6 +49,8 @@ enum Command {
     Restore(restore::Restore),
     /// Zeros, N:M patterns and empty channels of every tensor, and what they would save
     Audit(audit::Audit),
+    /// Train an ONNX network, from fresh weights or from its own
+    Train(train::Train),
     /// The GPUs that can compute, with their limits, and the CPU
     Devices(devices::Devices),
     /// Print a completion script for a shell
@@ -60,6 +64,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         Command::Prune(prune) => prune.run(arguments.quiet),
         Command::Restore(restore) => restore.run(arguments.quiet),
         Command::Audit(audit) => audit.run(arguments.quiet),
+        Command::Train(train) => train.run(arguments.quiet),
         Command::Devices(devices) => devices.run(),
         Command::Completions(completions) => completions.run(),
     }

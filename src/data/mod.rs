@@ -1,5 +1,7 @@
 //! Data sets: inputs and labels in a safetensors file, read a batch at a time.
 
+mod normalize;
+
 use std::path::Path;
 
 use crate::{Checkpoint, Dtype, Error, Result, Tensor};

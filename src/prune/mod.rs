@@ -60,6 +60,8 @@ pub use n_of_m::NofM;
 pub use pattern::Pattern;
 pub use plan::{LeftOut, Plan, PlannedTensor};
 pub use random::Random;
+#[cfg(feature = "train")]
+pub(crate) use random::threefry;
 pub use rates::{Rates, parse_rate};
 pub use run::{Destination, Outcome, run};
 pub use schedule::Schedule;

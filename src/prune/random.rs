@@ -76,7 +76,7 @@ fn score_run<S: Simd>(simd: S, key: [u32; 2], [low, high]: [u32; 2], scores: &mu
 }
 
 /// The block cipher Threefry-2x32 with 20 rounds.
-fn threefry(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
+pub(crate) fn threefry(key: [u32; 2], counter: [u32; 2]) -> [u32; 2] {
     rounds(key, counter.map(Wrapping), Wrapping, |x, by| Wrapping(x.0.rotate_left(by))).map(|x| x.0)
 }
 
