@@ -95,6 +95,8 @@ mod scan;
 pub mod search;
 pub mod stats;
 mod text;
+#[cfg(feature = "train")]
+pub mod train;
 pub mod tune;
 
 pub use checkpoint::{Checkpoint, Selection, Tensor};

@@ -15,6 +15,8 @@ mod restore;
 mod search;
 mod signals;
 mod stats;
+#[cfg_attr(not(feature = "train"), path = "untrained.rs")]
+mod train;
 
 use std::io::{self, IsTerminal, Write};
 
@@ -57,6 +59,8 @@ enum Command {
     Eval(eval::Eval),
     /// Inputs and labels for search, eval and train, out of MNIST's, CIFAR's or other files
     Dataset(dataset::Dataset),
+    /// Train an ONNX network, from fresh weights or from its own
+    Train(train::Train),
     /// The GPUs that can compute, with their limits, and the CPU
     Devices(devices::Devices),
     /// Print a completion script for a shell
@@ -73,6 +77,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         Command::Audit(audit) => audit.run(arguments.quiet),
         Command::Eval(eval) => eval.run(),
         Command::Dataset(dataset) => dataset.run(arguments.quiet),
+        Command::Train(train) => train.run(arguments.quiet),
         Command::Devices(devices) => devices.run(),
         Command::Completions(completions) => completions.run(),
     }

@@ -13,6 +13,8 @@ pub use split::{Split, shuffled};
 
 mod normalize;
 
+mod normalize;
+
 use std::path::Path;
 
 use crate::{Checkpoint, Dtype, Error, Result, Tensor};

@@ -42,7 +42,7 @@ impl Masks {
     }
 
     /// Checks that these are masks, of this model.
-    pub(super) fn check(&self, model: &Checkpoint) -> Result<()> {
+    pub(crate) fn check(&self, model: &Checkpoint) -> Result<()> {
         for mask in self.file.tensors().iter().filter(|mask| self.has(mask.name())) {
             let fail = |message: String| Error::tensor(self.file.path(), mask.name(), message);
             let tensor = model.get(mask.name()).ok_or_else(|| fail("the model has no such tensor".to_owned()))?;
@@ -78,7 +78,7 @@ impl Masks {
     }
 
     /// The words of `elements` elements from `first` on, which is a multiple of 32.
-    pub(super) fn read(&self, name: &str, first: u64, elements: u64) -> Result<Vec<u32>> {
+    pub(crate) fn read(&self, name: &str, first: u64, elements: u64) -> Result<Vec<u32>> {
         let Some(mask) = self.file.get(name) else { return Ok(Vec::new()) };
         let mut words = vec![0u32; elements.div_ceil(32) as usize];
         self.file.read_exact_at(mask, first / 8, bytemuck::cast_slice_mut(&mut words))?;

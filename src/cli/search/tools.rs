@@ -194,7 +194,7 @@ impl Made {
                 let tuner = CommandTuner::new(finetune, Some(training.finetune_timeout));
                 Some(Box::new(tuner) as Box<dyn FineTuner>)
             }
-            (None, Some(data)) => Some(trainer(evaluation, training, data, threads)?),
+            (None, Some(data)) => Some(trainer(evaluation, training, data)?),
             (None, None) => None,
         };
         let recalibrator = evaluation.recalibrate.as_ref();
@@ -243,12 +243,29 @@ fn recalibrator_of(evaluation: &Evaluation, data: &Path, model: &Checkpoint) -> 
     Err(Error::Usage("not yet".to_owned()))
 }
 
-fn trainer(
-    evaluation: &Evaluation,
-    training: &Training,
-    data: &Path,
-    threads: Option<NonZeroUsize>,
-) -> Result<Box<dyn FineTuner>> {
-    let _ = (evaluation, training, data, threads);
-    Err(Error::Usage("not yet".to_owned()))
+#[cfg(feature = "train")]
+fn trainer(evaluation: &Evaluation, training: &Training, data: &Path) -> Result<Box<dyn FineTuner>> {
+    use secateur::train::{Optimizer, TrainOptions, Trainer};
+
+    let named = |flag: &str, why: String| Error::Usage(format!("{flag}: {why}"));
+    let optimizer: Optimizer = training.optimizer.parse().map_err(|why| named("--optimizer", why))?;
+    let default = if optimizer == Optimizer::Sgd { 0.01 } else { 0.001 };
+    let options = TrainOptions {
+        epochs: training.epochs,
+        batch: evaluation.batch.map_or(64, NonZeroUsize::get),
+        learning_rate: training.learning_rate.unwrap_or(default),
+        schedule: training.learning_schedule.parse().map_err(|why| named("--learning-schedule", why))?,
+        optimizer,
+        weight_decay: training.weight_decay,
+        seed: training.seed,
+        device: training.device.parse().map_err(|why| named("--device", why))?,
+        ..TrainOptions::default()
+    };
+    Ok(Box::new(Trainer::new(evaluation.data(data)?, options)?))
+}
+
+#[cfg(not(feature = "train"))]
+fn trainer(_: &Evaluation, _: &Training, _: &Path) -> Result<Box<dyn FineTuner>> {
+    let remedy = "build it with `cargo install --path . --features train`, or train by a command (--finetune)";
+    Err(Error::Usage(format!("--train-data: this binary was built without the trainer: {remedy}")))
 }

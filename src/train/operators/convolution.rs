@@ -1,0 +1,50 @@
+//! Convolutions, over one axis of positions or two.
+
+use burn::tensor::Tensor;
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+
+use super::join::padded_by;
+use super::site::{Made, Site};
+use super::window::{Window, flat};
+use crate::train::array::Array;
+
+/// `[out, in / group, …]` over `[n, in, …]`.
+pub(super) fn conv(site: &mut Site<'_>) -> Made {
+    let (x, weight) = (site.array(0)?, site.array(1)?);
+    let bias = if site.has(2) { Some(site.array(2)?) } else { None };
+    let (shape, kernel) = (x.shape(), weight.shape());
+    let group = usize::try_from(site.int("group", 1)).unwrap_or(0);
+    let fits = shape.len() == kernel.len()
+        && shape.len() >= 3
+        && group > 0
+        && kernel[1].checked_mul(group) == Some(shape[1])
+        && kernel[0].is_multiple_of(group);
+    if !fits {
+        return Err(format!("applies a weight of shape {kernel:?} in {group} groups to a value of shape {shape:?}"));
+    }
+    let window = Window::read(site, &kernel[2..], &shape[2..])?;
+    let bias = match bias {
+        Some(Array::R1(bias)) if bias.dims() == [kernel[0]] => Some(bias),
+        Some(other) => return Err(format!("has a bias of shape {:?}", other.shape())),
+        None => None,
+    };
+    let (Array::R4(x), Array::R4(weight)) = (x.reshape(&flat(&shape)), weight.reshape(&flat(&kernel))) else {
+        return Err("takes no positions".to_owned());
+    };
+    let made = apply(x, weight, bias, &window, group);
+    let [n, channels, height, width] = made.dims();
+    let made = Array::from(made);
+    Ok(if shape.len() == 3 { made.reshape(&[n, channels, width]) } else { made.reshape(&[n, channels, height, width]) }
+        .into())
+}
+
+fn apply(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, window: &Window, group: usize) -> Tensor<4> {
+    let Some(pads) = window.symmetric() else {
+        let [height, width] = window.pads;
+        let padded = padded_by(Array::from(x.clone()), &[(0, 0), (0, 0), height, width], 0.0);
+        let x = if let Array::R4(padded) = padded { padded } else { x };
+        return conv2d(x, weight, bias, ConvOptions::new(window.strides, [0; 2], window.dilations, group));
+    };
+    conv2d(x, weight, bias, ConvOptions::new(window.strides, pads, window.dilations, group))
+}
