@@ -66,7 +66,7 @@ fn images_and_labels() {
     ten(&folder);
     dataset(&folder, "--images images --labels labels -o all.safetensors")
         .success()
-        .stdout("all.safetensors  U8 [10, 1, 2, 3]  10 classes  340 B\n");
+        .stdout("all.safetensors  U8 [10, 1, 2, 3]  10 classes  348 B\n");
     let all = folder.path("all.safetensors");
     assert_eq!(tensor(&all, "inputs"), (Dtype::U8, vec![10, 1, 2, 3], bytes(60)));
     assert_eq!(tensor(&all, "labels"), (Dtype::I64, vec![10], integers(0..10)));

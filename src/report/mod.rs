@@ -7,6 +7,7 @@ mod audit;
 mod channels;
 mod columns;
 mod csv;
+mod curve;
 mod footer;
 mod json;
 mod markdown;
@@ -25,6 +26,7 @@ use crate::engine::EngineInfo;
 use crate::stats::{Entry, Options, Summary};
 
 pub use audit::{AuditJson, audit_table};
+pub use curve::{Curve, Point, curve_csv, curve_svg};
 pub use number::{bytes as format_bytes, bytes_binary as format_bytes_binary};
 pub use prune::PruneFormat;
 
