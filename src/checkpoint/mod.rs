@@ -40,8 +40,8 @@ mod write;
 pub use selection::Selection;
 pub(crate) use selection::matcher;
 pub use tensor::Tensor;
-pub(crate) use write::copy;
 pub(crate) use write::check_apart;
+pub(crate) use write::copy;
 pub use write::{Live, Named, Planned, Writer, check_outputs, remove_temporaries};
 
 use crate::graph::Graph;

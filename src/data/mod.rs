@@ -13,8 +13,6 @@ pub use split::{Split, shuffled};
 
 mod normalize;
 
-mod normalize;
-
 use std::path::Path;
 
 use crate::{Checkpoint, Dtype, Error, Result, Tensor};

@@ -1,6 +1,6 @@
 //! `secateur search`.
 
-
+mod curve;
 mod tools;
 
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use secateur::report::PruneFormat;
 use secateur::search::{Cut, Event, Floor, Found, Order, Phase, Ramp, Save, SearchOptions, Strategy, search};
 use secateur::{Checkpoint, Error, Result, escape};
 
-
+use self::curve::Curves;
 use self::tools::{Evaluation, Training};
 use super::channel::Channel;
 use super::common::Common;
@@ -154,15 +154,9 @@ impl Search {
         let mut made = tools::Made::new(&self.evaluation, &self.training, &model, self.common.threads)?;
         let mut curves = Curves::new(&self, lower_is_better);
         let line = Line::new(quiet);
-        let found = search(
-            &model,
-            &engine,
-            &options,
-            made.tools(),
-            Some(&self.output),
-            self.force,
-            &mut |event| self.watch(event, &line, &mut curves, quiet),
-        );
+        let found = search(&model, &engine, &options, made.tools(), Some(&self.output), self.force, &mut |event| {
+            self.watch(event, &line, &mut curves, quiet)
+        });
         line.end();
         let found = found?;
         curves.last()?;
@@ -179,7 +173,9 @@ impl Search {
             (Some(floor), _) => Ok(Floor::At(floor)),
             (_, Some(drop)) => Ok(Floor::Drop(drop)),
             _ if self.evaluation.is_share() => Ok(Floor::Drop(0.01)),
-            _ => Err(Error::Usage("say what must be kept: --floor X, or --max-drop X below the model's own".to_owned())),
+            _ => {
+                Err(Error::Usage("say what must be kept: --floor X, or --max-drop X below the model's own".to_owned()))
+            }
         }
     }
 
@@ -243,10 +239,13 @@ impl Search {
                 curves.add(round, *floor, *replayed);
                 if round.phase == Phase::Baseline && !quiet {
                     let metric = round.metric.unwrap_or(f64::NAN);
-                    let left = seconds_left.map_or_else(String::new, |s| format!(", about {} if each takes as long", time(s)));
+                    let left =
+                        seconds_left.map_or_else(String::new, |s| format!(", about {} if each takes as long", time(s)));
                     let tuned = if self.training.trains() { ", training not counted" } else { "" };
                     let took = time(round.seconds);
-                    line.aside(|| note(&format!("the model: {metric} in {took}; at most {budget} evaluations{left}{tuned}")));
+                    line.aside(|| {
+                        note(&format!("the model: {metric} in {took}; at most {budget} evaluations{left}{tuned}"))
+                    });
                 }
                 let share = 100.0 * saved(self.save, best);
                 let metric = best.metric.or(baseline.metric).unwrap_or(f64::NAN);
@@ -267,7 +266,11 @@ impl Search {
         });
         let told = nearest.map_or_else(String::new, |round| {
             let share = 100.0 * saved(self.save, round);
-            format!("; the nearest of {} was {} with {share:.2}% cut", found.evaluations - 1, round.metric.unwrap_or(f64::NAN))
+            format!(
+                "; the nearest of {} was {} with {share:.2}% cut",
+                found.evaluations - 1,
+                round.metric.unwrap_or(f64::NAN)
+            )
         });
         let (floor, model) = (found.floor, escape(&self.common.model.display().to_string()));
         let remedy = "allow a larger --max-drop, a lower --floor, or train in between";
@@ -292,10 +295,4 @@ fn time(seconds: f64) -> String {
         s if s < 7200.0 => format!("{:.0} min", s / 60.0),
         s => format!("{:.1} h", s / 3600.0),
     }
-}
-struct Curves;
-impl Curves {
-    fn new(_: &Search, _: bool) -> Self { Self }
-    fn add(&mut self, _: &secateur::search::Round, _: f64, _: bool) {}
-    fn last(&self) -> Result<()> { Ok(()) }
 }

@@ -110,11 +110,8 @@ impl Evaluation {
 
     /// Files that are read.
     pub(super) fn inputs(&self) -> Vec<(&'static str, &Path)> {
-        let files = [
-            ("--eval-data", &self.eval_data),
-            ("--test-data", &self.test_data),
-            ("--recalibrate", &self.recalibrate),
-        ];
+        let files =
+            [("--eval-data", &self.eval_data), ("--test-data", &self.test_data), ("--recalibrate", &self.recalibrate)];
         files.into_iter().filter_map(|(flag, path)| Some((flag, path.as_deref()?))).collect()
     }
 
@@ -123,7 +120,9 @@ impl Evaluation {
         let files: Vec<Value> = self.inputs().iter().map(|(_, path)| identity(path)).collect::<Result<_>>()?;
         let normalize = self.normalize.as_ref().map(|by| json!({"mean": by.mean, "std": by.std}));
         let (eval, test, output) = (&self.eval, &self.test, &self.network_output);
-        Ok(json!({"eval": eval, "test": test, "data": files, "metric": self.name(), "normalize": normalize, "output": output}))
+        Ok(
+            json!({"eval": eval, "test": test, "data": files, "metric": self.name(), "normalize": normalize, "output": output}),
+        )
     }
 
     fn data(&self, path: &Path) -> Result<DataSet> {
@@ -187,7 +186,9 @@ impl Made {
                 let test = test.map(|data| runner(evaluation, data, model, threads)).transpose()?;
                 (runner(evaluation, data, model, threads)?, test)
             }
-            (None, None) => return Err(Error::Usage("say how to evaluate: --eval COMMAND or --eval-data FILE".to_owned())),
+            (None, None) => {
+                return Err(Error::Usage("say how to evaluate: --eval COMMAND or --eval-data FILE".to_owned()));
+            }
         };
         let tuner = match (&training.finetune, &training.train_data) {
             (Some(finetune), _) => {
