@@ -138,7 +138,8 @@ impl DataSet {
     /// [`Error::Tensor`] where there are not as many; [`Error::Io`].
     pub fn read(&self, first: usize, values: &mut [f32]) -> Result<()> {
         let elements = self.elements();
-        let start = first as u64 * elements as u64;
+        // Beyond 64 bits is beyond the file, too.
+        let start = (first as u64).saturating_mul(elements as u64);
         if self.inputs.dtype() == Dtype::U8 {
             let mut bytes = vec![0; values.len()];
             self.file.read_exact_at(&self.inputs, start, &mut bytes)?;

@@ -20,10 +20,15 @@ const TOP: i32 = 106;
 /// Below its axis, for what is not shown.
 const BOTTOM: i32 = 28;
 
+/// As many points are drawn where they are, to the pixel.
+const FEW: usize = 2000;
+
 const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
 const GREY: RGBColor = RGBColor(0x5c, 0x5c, 0x5c);
 const MESH: RGBColor = RGBColor(0xe4, 0xe4, 0xe4);
 const BLUE: RGBColor = RGBColor(0x00, 0x72, 0xb2);
+/// Blue, lighter.
+const LINE: RGBColor = RGBColor(0x66, 0xaa, 0xd1);
 const VERMILLION: RGBColor = RGBColor(0xd5, 0x5e, 0x00);
 const GREEN: RGBColor = RGBColor(0x00, 0x9e, 0x73);
 const PURPLE: RGBColor = RGBColor(0xcc, 0x79, 0xa7);
@@ -115,9 +120,12 @@ fn picture(curve: &Curve, root: &Area<'_>) -> Drawn {
     let (left, right) = (chart.backend_coord(&(x.from, y.from)), chart.backend_coord(&(x.to, y.to)));
     let (bottom, top) = (left.1, right.1);
     lines(curve, root, &place, (left.0, right.0))?;
-    frontier(curve, root, &place)?;
+    let has_line = frontier(curve, root, &place)?;
 
     let mut marks: BTreeSet<(Mark, At)> = BTreeSet::new();
+    // Ten thousand points are no ten thousand marks: where many would be at one place there is one.
+    let grid = if curve.points.len() > FEW { 3 } else { 1 };
+    let snapped = |(x, y): At| (x / grid * grid, (y / grid * grid).clamp(top, bottom));
     for point in curve.points.iter().filter(|point| scale::is_drawable(point)) {
         let at = place(point.saved, point.metric);
         let mark = match point {
@@ -126,7 +134,7 @@ fn picture(curve: &Curve, root: &Area<'_>) -> Drawn {
             _ if at.1 > bottom || at.1 < top => Mark::Beyond,
             _ => Mark::Rejected,
         };
-        marks.insert((mark, (at.0, at.1.clamp(top, bottom))));
+        marks.insert((mark, snapped(at)));
     }
     if curve.baseline.is_finite() {
         marks.insert((Mark::Unpruned, place(0.0, curve.baseline)));
@@ -138,11 +146,11 @@ fn picture(curve: &Curve, root: &Area<'_>) -> Drawn {
         root.draw(&PathElement::new(vec![(at.0, top - 8), (at.0, at.1 - 10)], INK.stroke_width(1)))?;
         root.draw(&Text::new(words::label(curve, best), (at.0, top - 10), anchored(15, INK, anchor, VPos::Bottom)))?;
     }
-    // One mark where many would be: ten thousand points are no ten thousand marks. In the order of `Mark`, the best on top.
+    // In the order of `Mark`, the best on top.
     for (mark, at) in &marks {
         mark.draw(root, *at, curve.higher_is_better)?;
     }
-    legend(root, &marks, curve.higher_is_better)?;
+    legend(root, &marks, has_line, curve.higher_is_better)?;
     caption(curve, root)
 }
 
@@ -196,8 +204,8 @@ fn dark(colour: RGBColor) -> RGBColor {
     if colour == GREEN { RGBColor(0x00, 0x6b, 0x4e) } else { colour }
 }
 
-/// A line through those accepted candidates of which none cuts more and is as good.
-fn frontier(curve: &Curve, root: &Area<'_>, place: &dyn Fn(f64, f64) -> At) -> Drawn {
+/// A line through those accepted candidates that are better than any that cuts as much or more; whether there is one.
+fn frontier(curve: &Curve, root: &Area<'_>, place: &dyn Fn(f64, f64) -> At) -> Drawn<bool> {
     let kept = curve.points.iter().filter(|point| point.kept && !point.test && scale::is_drawable(point));
     let mut kept: Vec<(f64, f64)> = kept.map(|point| (point.saved, point.metric)).collect();
     if curve.baseline.is_finite() {
@@ -214,20 +222,30 @@ fn frontier(curve: &Curve, root: &Area<'_>, place: &dyn Fn(f64, f64) -> At) -> D
     });
     let mut path: Vec<At> = kept.into_iter().map(|(saved, metric)| place(saved, metric)).collect();
     path.dedup();
-    if path.len() > 1 {
-        root.draw(&PathElement::new(path, BLUE.mix(0.6).stroke_width(2)))?;
+    let has_line = path.len() > 1;
+    if has_line {
+        root.draw(&PathElement::new(path, LINE.stroke_width(2)))?;
     }
-    Ok(())
+    Ok(has_line)
+}
+
+/// From one name of the legend to the next; letters are about 6 pixels wide.
+fn advance(name: &str) -> i32 {
+    40 + 6 * name.len() as i32
 }
 
 /// Above the plot, where no points are.
-fn legend(root: &Area<'_>, marks: &BTreeSet<(Mark, At)>, down: bool) -> Drawn {
+fn legend(root: &Area<'_>, marks: &BTreeSet<(Mark, At)>, has_line: bool, down: bool) -> Drawn {
     let mut x = 28;
     for mark in Mark::ALL.into_iter().filter(|mark| marks.iter().any(|(other, _)| other == mark)) {
         let y = 58;
         mark.draw(root, (x, if mark == Mark::Beyond { y + if down { 5 } else { -5 } } else { y }), down)?;
         root.draw(&Text::new(mark.name(), (x + 14, y), anchored(15, INK, HPos::Left, VPos::Center)))?;
-        x += 44 + 7 * mark.name().len() as i32;
+        x += advance(mark.name());
+    }
+    if has_line {
+        root.draw(&PathElement::new(vec![(x - 8, 58), (x + 10, 58)], LINE.stroke_width(2)))?;
+        root.draw(&Text::new("best trade-offs", (x + 16, 58), anchored(15, INK, HPos::Left, VPos::Center)))?;
     }
     Ok(())
 }

@@ -26,7 +26,8 @@ pub(super) struct Axis {
 impl Axis {
     /// An axis from `from` to `to`, finite numbers, or a little more where these are the same.
     fn new(from: f64, to: f64) -> Self {
-        let least = from.abs().max(to.abs()).max(1e-6) * 1e-5;
+        let size = from.abs().max(to.abs()).max(1e-6);
+        let least = if from == to { size * 2e-3 } else { size * 1e-5 };
         let (from, to) = if to - from < least { (from - least / 2.0, to + least / 2.0) } else { (from, to) };
         let rough = (to - from) / 6.0;
         let power = 10f64.powi(rough.log10().floor() as i32);
@@ -112,6 +113,7 @@ pub(super) fn metric_axis(curve: &Curve) -> Axis {
     } else {
         high = high.min(core.1 + more);
     }
+    // None where they are the same, which is for the axis to see.
     let room = 0.06 * (high - low);
     Axis::new(low - room, high + room)
 }
@@ -141,7 +143,7 @@ mod tests {
 
     #[test]
     fn any_numbers_give_an_axis() {
-        let numbers = [0.0, -0.0, 1.0, -1.0, 1e-300, 5e-324, 1e99, -1e99, 0.1, 99.99999999999999];
+        let numbers = [0.0f64, -0.0, 1.0, -1.0, 1e-300, 5e-324, 1e99, -1e99, 0.1, 99.99999999999999];
         for from in numbers {
             for to in numbers {
                 let axis = Axis::new(from.min(to), from.max(to));

@@ -1,6 +1,6 @@
 //! What the picture says in words.
 
-use super::scale::factor;
+use super::scale::{factor, is_drawable};
 use super::{Curve, Point};
 use crate::escape;
 
@@ -64,10 +64,10 @@ pub(super) fn description(curve: &Curve, left_out: usize) -> String {
     if curve.floor.is_finite() {
         text += &format!(" The {}: {}.", floor(curve), metric(curve, curve.floor));
     }
-    if let Some(best) = curve.points.iter().find(|point| point.best && !point.test) {
+    if let Some(best) = curve.points.iter().find(|point| point.best && !point.test && is_drawable(point)) {
         text += &format!(" The {}.", label(curve, best));
     }
-    if let Some(test) = curve.points.iter().rfind(|point| point.test) {
+    if let Some(test) = curve.points.iter().rfind(|point| point.test && is_drawable(point)) {
         text += &format!(" On the test set: {} at {:.2} %.", metric(curve, test.metric), 100.0 * test.saved);
     }
     if left_out > 0 {
