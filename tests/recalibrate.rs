@@ -5,9 +5,11 @@ mod files;
 mod net;
 #[path = "files/sets.rs"]
 mod sets;
+#[path = "files/shared.rs"]
+mod shared;
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use files::Folder;
 use net::{Net, results, sample};
@@ -16,6 +18,7 @@ use secateur::evaluate::{Evaluator, Metric, OnnxEvaluator, Recalibrated, Recalib
 use secateur::prune::{self, Amount, ChannelOptions, ChannelTask, Destination, GroupCriterion};
 use secateur::{Checkpoint, Engine, Error, Progress};
 use sets::{Labels, set};
+use shared::{few_images, shared};
 
 const COUNT: usize = 130;
 const BATCH: usize = 64;
@@ -186,31 +189,11 @@ fn what_cannot_be_recalibrated_is_said_and_nothing_is_written() {
     assert!(error.contains("no variance"), "{error}");
 }
 
-fn shared(path: &str) -> Option<PathBuf> {
-    let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data").join(path);
-    if !found.exists() {
-        use std::io::Write;
-        // Past the harness, which swallows what passing tests print.
-        writeln!(std::io::stderr(), "skipped: no {}", found.display()).expect("stderr");
-    }
-    found.exists().then_some(found)
-}
-
 #[test]
 fn a_network_that_was_cut_gets_better() {
-    let files = (shared("models/resnet20_cifar10.onnx"), shared("cifar10-jpeg/validation.safetensors"));
-    let (Some(model), Some(data)) = files else { return };
     let folder = Folder::new();
-    let normalize = "0.485,0.456,0.406,0.229,0.224,0.225".parse().expect("three of each");
-    let all = DataSet::open(&data).and_then(|data| data.normalized(normalize)).expect("a data set");
-    // Enough of it to tell.
-    const FEW: usize = 512;
-    let mut inputs = vec![0.0; FEW * all.elements()];
-    all.read(0, &mut inputs).expect("inputs");
-    let secateur::data::Labels::Classes(classes) = all.labels() else { panic!("classes") };
-    let classes: Vec<i64> = classes.iter().take(FEW).map(|&class| class.into()).collect();
-    let few = set(&folder, "few.safetensors", &[FEW, 3, 32, 32], &inputs, &Labels::Classes(&classes));
-    let few = || DataSet::open(&few).expect("a data set");
+    let (Some(model), Some(data)) = (shared("models/resnet20_cifar10.onnx"), few_images(&folder)) else { return };
+    let few = || DataSet::open(&data).expect("a data set");
 
     let original = Checkpoint::open(&model).expect("a network");
     let graph = original.graph().expect("sound").expect("it is ONNX");
