@@ -154,7 +154,7 @@ fn fit(path: &Path, input: &graph::Value, data: &DataSet) -> Result<(Option<usiz
     let batch = match batch {
         Dim::Fixed(length) => {
             let length = usize::try_from(*length).ok().filter(|&length| length > 0);
-            let fits = |length: &usize| length.checked_mul(data.elements()).is_some_and(|all| all <= 1 << 31);
+            let fits = |length: &usize| length.checked_mul(data.elements()).is_some_and(|all| all <= 1 << 28);
             Some(length.filter(fits).ok_or_else(wrong)?)
         }
         _ => None,
