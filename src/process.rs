@@ -7,7 +7,7 @@ mod tail;
 use std::ffi::OsStr;
 use std::io;
 use std::process::{ExitStatus, Stdio};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use crate::{Error, Result, shortened};
@@ -86,13 +86,10 @@ pub(crate) fn run(
 }
 
 /// Until both pipes are closed, for a while.
-fn await_readers(reading: &std::sync::mpsc::Receiver<()>, open: bool) {
-    let until = Instant::now() + GRACE;
-    while open {
-        let left = until.saturating_duration_since(Instant::now());
-        if reading.recv_timeout(left).is_err() {
-            return;
-        }
+fn await_readers(reading: &Receiver<()>, open: bool) {
+    if open {
+        // Nobody sends: it ends when the last reader does.
+        let _ = reading.recv_timeout(GRACE);
     }
 }
 

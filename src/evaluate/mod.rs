@@ -6,6 +6,8 @@ mod metric;
 mod network;
 #[cfg(feature = "eval")]
 mod onnx;
+#[cfg(feature = "eval")]
+mod recalibrate;
 #[cfg(any(feature = "eval", test))]
 mod score;
 
@@ -18,6 +20,8 @@ pub use command::CommandEvaluator;
 pub use metric::Metric;
 #[cfg(feature = "eval")]
 pub use onnx::OnnxEvaluator;
+#[cfg(feature = "eval")]
+pub use recalibrate::{Recalibrated, Recalibration, recalibrate};
 
 /// Whatever turns a model into one number: a closure, an external command, the built-in runner of ONNX models.
 pub trait Evaluator {

@@ -92,6 +92,11 @@ impl Network {
         results.into_iter().map(float).collect()
     }
 
+    /// The name to report errors with.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The file fixes how many inputs are run at a time.
     pub(super) fn is_fixed(&self) -> bool {
         self.batch.is_some()
@@ -113,7 +118,7 @@ pub(super) fn failed(path: &Path, why: &str) -> Error {
 }
 
 /// The input that the data go to.
-fn fed<'g>(path: &Path, graph: &'g Graph) -> Result<&'g graph::Value> {
+pub(super) fn fed<'g>(path: &Path, graph: &'g Graph) -> Result<&'g graph::Value> {
     let used = |name: &String| {
         graph.nodes.iter().any(|node| node.inputs.contains(name) || node.captured.contains(name))
             || graph.outputs.contains(name)
@@ -149,7 +154,7 @@ fn fit(path: &Path, input: &graph::Value, data: &DataSet) -> Result<(Option<usiz
     let batch = match batch {
         Dim::Fixed(length) => {
             let length = usize::try_from(*length).ok().filter(|&length| length > 0);
-            let fits = |length: &usize| length.checked_mul(data.elements()).is_some_and(|all| all <= 1 << 31);
+            let fits = |length: &usize| length.checked_mul(data.elements()).is_some_and(|all| all <= 1 << 28);
             Some(length.filter(fits).ok_or_else(wrong)?)
         }
         _ => None,

@@ -3,6 +3,8 @@
 //! A file is walked once, without reading weights. What is written later is the same file with holes where tensors lie
 //! and with a few messages replaced: everything else, known or not, is carried over byte for byte.
 
+#[cfg(feature = "eval")]
+mod altered;
 mod array;
 mod dtype;
 mod edits;
@@ -22,6 +24,8 @@ use prost::Message;
 use super::shard::{self, Shard};
 use super::{Tensor, foreign, index, tensor};
 use crate::{Error, Result, escape};
+#[cfg(feature = "eval")]
+pub(crate) use altered::Alterations;
 pub(crate) use edits::Edits;
 pub(super) use parts::{Piece, length, pieces};
 

@@ -101,7 +101,8 @@ pub(super) struct Attribute {
     pub(super) g: Option<Body>,
     #[prost(float, repeated, tag = "7")]
     pub(super) floats: Vec<f32>,
-    #[prost(int64, repeated, tag = "8")]
+    // As version 2 of protocol buffers writes them, which some readers insist on.
+    #[prost(int64, repeated, packed = "false", tag = "8")]
     pub(super) ints: Vec<i64>,
     #[prost(message, repeated, tag = "11")]
     pub(super) graphs: Vec<Body>,
