@@ -4,8 +4,10 @@
 
 mod array;
 mod batches;
+mod cpu;
 mod held;
 mod initial;
+mod interpreter;
 mod loss;
 mod network;
 mod operators;
@@ -17,5 +19,6 @@ mod trainer;
 mod value;
 mod weights;
 
+pub use interpreter::{Interpreter, Output};
 pub use options::{Device, LearningRate, Optimizer, TrainOptions};
 pub use trainer::{Event, Trained, Trainer, Validation};
