@@ -13,6 +13,7 @@ use crate::{Checkpoint, Result};
 pub(super) struct Held(Vec<Option<Kept>>);
 
 /// What is kept of a parameter.
+#[allow(clippy::large_enum_variant, reason = "a network has few of them")]
 #[derive(Debug)]
 enum Kept {
     /// One bit an element, for the CPU's apply kernel.

@@ -29,7 +29,7 @@ impl Windows {
         [self.input[0] * self.input[1], self.output[0] * self.output[1]]
     }
 
-    /// The largest elements, and where in its plane each is: the first of equal ones; NaN where there is one.
+    /// The largest elements, and where in its plane each is: the first of equal ones; NaN is larger than any.
     fn forward(&self, x: &[f32]) -> (Vec<f32>, Vec<u32>) {
         let [input, output] = self.planes();
         let count = x.len() / input.max(1) * output;
@@ -44,22 +44,34 @@ impl Windows {
     }
 
     fn plane(&self, x: &[f32], made: &mut [f32], at: &mut [u32]) {
+        match self.kernel {
+            [2, 2] => self.plane_of([2, 2], x, made, at),
+            [3, 3] => self.plane_of([3, 3], x, made, at),
+            kernel => self.plane_of(kernel, x, made, at),
+        }
+    }
+
+    /// Inlined where the kernel is known, so that its loops are unrolled; selected without branches, which no predictor
+    /// would guess.
+    #[inline(always)]
+    fn plane_of(&self, kernel: [usize; 2], x: &[f32], made: &mut [f32], at: &mut [u32]) {
         let width = self.input[1];
         let rows = made.chunks_mut(self.output[1].max(1)).zip(at.chunks_mut(self.output[1].max(1)));
         for (row, (made, at)) in rows.enumerate() {
             let top = row * self.strides[0] * width;
+            let x = &x[top..top + kernel[0] * width];
             for (column, (made, at)) in made.iter_mut().zip(at).enumerate() {
-                let corner = top + column * self.strides[1];
+                let corner = column * self.strides[1];
                 let (mut best, mut index) = (x[corner], corner);
-                for y in 0..self.kernel[0] {
+                for y in 0..kernel[0] {
                     let start = corner + y * width;
-                    for (shift, &value) in x[start..start + self.kernel[1]].iter().enumerate() {
-                        if value > best || value.is_nan() {
-                            (best, index) = (value, start + shift);
-                        }
+                    for (shift, &value) in x[start..start + kernel[1]].iter().enumerate() {
+                        let better = (value > best) | value.is_nan();
+                        best = if better { value } else { best };
+                        index = if better { start + shift } else { index };
                     }
                 }
-                (*made, *at) = (best, index as u32);
+                (*made, *at) = (best, (top + index) as u32);
             }
         }
     }
