@@ -19,6 +19,11 @@ impl<'a> Matrix<'a> {
         Self { rows: self.columns, columns: self.rows, ..self }
     }
 
+    /// Without its first rows.
+    pub(super) fn below(self, rows: usize) -> Self {
+        Self { values: self.values.get(rows * self.rows..).unwrap_or_default(), ..self }
+    }
+
     fn fits(&self, height: usize, width: usize) -> bool {
         height == 0 || width == 0 || (height - 1) * self.rows + (width - 1) * self.columns < self.values.len()
     }

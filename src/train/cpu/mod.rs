@@ -2,6 +2,7 @@
 
 mod columns;
 mod conv;
+mod linear;
 mod matmul;
 mod pool;
 
@@ -11,6 +12,7 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::{Autodiff, Flex};
 
 pub(super) use conv::{Geometry, conv2d};
+pub(super) use linear::linear;
 pub(super) use pool::{Windows, max_pool2d};
 
 /// A tensor of the CPU, without gradients, its elements in order.
