@@ -42,7 +42,7 @@ pub(crate) struct Train {
     /// How often to go through the data; parts are allowed
     #[arg(long, value_name = "N", default_value_t = 10.0)]
     epochs: f64,
-    /// The largest step's size [default: 0.05 of sgd, 0.001 of adam and adamw]
+    /// The largest step's size [default: 0.02 of sgd, 0.001 of adam and adamw]
     #[arg(long, value_name = "X")]
     learning_rate: Option<f64>,
     /// How gradients become steps: sgd, adam or adamw
@@ -99,7 +99,7 @@ pub(crate) fn keep_memory() {
 impl Train {
     pub(crate) fn run(self, quiet: bool) -> Result<()> {
         keep_memory();
-        let default = if self.optimizer == Optimizer::Sgd { 0.05 } else { 0.001 };
+        let default = if self.optimizer == Optimizer::Sgd { 0.02 } else { 0.001 };
         let options = TrainOptions {
             epochs: self.epochs,
             batch: self.batch,

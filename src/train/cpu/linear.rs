@@ -29,7 +29,7 @@ const ROWS: usize = 32;
 
 impl Product {
     /// The weight as `[from, to]`.
-    fn weight<'a>(&self, weight: &'a [f32]) -> Matrix<'a> {
+    fn weight<'a>(self, weight: &'a [f32]) -> Matrix<'a> {
         match self.transposed {
             true => Matrix::by_rows(weight, self.from).transposed(),
             false => Matrix::by_rows(weight, self.to),
@@ -40,12 +40,12 @@ impl Product {
         by_rows([self.rows, self.from, self.to], Matrix::by_rows(x, self.from), self.weight(weight))
     }
 
-    fn to_x(&self, weight: &[f32], gradient: &[f32]) -> Vec<f32> {
+    fn to_x(self, weight: &[f32], gradient: &[f32]) -> Vec<f32> {
         let weight = self.weight(weight).transposed();
         by_rows([self.rows, self.to, self.from], Matrix::by_rows(gradient, self.to), weight)
     }
 
-    fn to_weight(&self, x: &[f32], gradient: &[f32]) -> Vec<f32> {
+    fn to_weight(self, x: &[f32], gradient: &[f32]) -> Vec<f32> {
         let (x, gradient) = (Matrix::by_rows(x, self.from), Matrix::by_rows(gradient, self.to));
         match self.transposed {
             true => by_rows([self.to, self.rows, self.from], gradient.transposed(), x),

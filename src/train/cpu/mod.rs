@@ -2,16 +2,20 @@
 
 mod columns;
 mod conv;
+mod geometry;
 mod linear;
 mod matmul;
 mod pool;
+#[cfg(test)]
+mod tests;
 
 use burn::Tensor;
 use burn::backend::autodiff::ops::NodeGuard;
 use burn::backend::flex::FlexTensor;
 use burn::backend::{Autodiff, Flex};
 
-pub(super) use conv::{Geometry, conv2d};
+pub(super) use conv::conv2d;
+pub(super) use geometry::Geometry;
 pub(super) use linear::linear;
 pub(super) use pool::{Windows, max_pool2d};
 

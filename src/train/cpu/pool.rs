@@ -30,7 +30,7 @@ impl Windows {
     }
 
     /// The largest elements, and where in its plane each is: the first of equal ones; NaN is larger than any.
-    fn forward(&self, x: &[f32]) -> (Vec<f32>, Vec<u32>) {
+    pub(super) fn forward(&self, x: &[f32]) -> (Vec<f32>, Vec<u32>) {
         let [input, output] = self.planes();
         let count = x.len() / input.max(1) * output;
         let (mut made, mut at) = (vec![0.0f32; count], vec![0u32; count]);
@@ -77,7 +77,7 @@ impl Windows {
     }
 
     /// Gradients go to where the largest elements were.
-    fn backward(&self, gradient: &[f32], at: &[u32]) -> Vec<f32> {
+    pub(super) fn backward(&self, gradient: &[f32], at: &[u32]) -> Vec<f32> {
         let [input, output] = self.planes();
         let mut to_x = vec![0.0; gradient.len() / output.max(1) * input];
         let size = (PLANES * output).max(1);
