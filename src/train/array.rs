@@ -115,8 +115,4 @@ impl Array {
     pub(super) fn leaf(&self) -> Self {
         each!(self, tensor => tensor.clone().autodiff().require_grad().into())
     }
-
-    pub(super) fn inner(self) -> Self {
-        each!(self, tensor => tensor.inner().into())
-    }
 }

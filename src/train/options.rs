@@ -37,7 +37,7 @@ impl Default for TrainOptions {
         Self {
             epochs: 10.0,
             batch: 64,
-            learning_rate: 0.05,
+            learning_rate: 0.02,
             schedule: LearningRate::Cosine,
             optimizer: Optimizer::Sgd,
             momentum: 0.9,

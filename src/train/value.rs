@@ -5,6 +5,7 @@ use burn::tensor::Device;
 use super::array::{Array, MOST_AXES};
 
 /// A value between operators.
+#[allow(clippy::large_enum_variant, reason = "a network has few of them, most of them tensors")]
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     /// On the device.

@@ -2,12 +2,12 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::module::conv2d;
-use burn::tensor::ops::ConvOptions;
+use burn::tensor::ops::{ConvOptions, PadMode};
 
-use super::join::padded_by;
 use super::site::{Made, Site};
 use super::window::{Window, flat};
 use crate::train::array::Array;
+use crate::train::cpu::{self, Geometry};
 
 /// `[out, in / group, …]` over `[n, in, …]`.
 pub(super) fn conv(site: &mut Site<'_>) -> Made {
@@ -39,12 +39,31 @@ pub(super) fn conv(site: &mut Site<'_>) -> Made {
         .into())
 }
 
-fn apply(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, window: &Window, group: usize) -> Tensor<4> {
-    let Some(pads) = window.symmetric() else {
-        let [height, width] = window.pads;
-        let padded = padded_by(Array::from(x.clone()), &[(0, 0), (0, 0), height, width], 0.0);
-        let x = if let Array::R4(padded) = padded { padded } else { x };
-        return conv2d(x, weight, bias, ConvOptions::new(window.strides, [0; 2], window.dilations, group));
+fn apply(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, window: &Window, groups: usize) -> Tensor<4> {
+    let ([images, channels, height, width], [outputs, _, down, across]) = (x.dims(), weight.dims());
+    let device = x.device().inner();
+    let bias = bias.unwrap_or_else(|| Tensor::zeros([outputs], &device));
+    let geometry = Geometry {
+        images,
+        channels,
+        input: [height, width],
+        outputs,
+        output: window.positions([height, width]),
+        kernel: [down, across],
+        strides: window.strides,
+        dilations: window.dilations,
+        pads: window.pads,
+        groups,
     };
-    conv2d(x, weight, bias, ConvOptions::new(window.strides, pads, window.dilations, group))
+    if let Some(made) = cpu::conv2d(x.clone(), weight.clone(), bias.clone(), geometry) {
+        return made;
+    }
+    let (x, pads) = match window.symmetric() {
+        Some(pads) => (x, pads),
+        None => {
+            let [height, width] = window.pads;
+            (x.pad([(0, 0), (0, 0), height, width], PadMode::Constant(0.0)), [0; 2])
+        }
+    };
+    conv2d(x, weight, Some(bias), ConvOptions::new(window.strides, pads, window.dilations, groups))
 }

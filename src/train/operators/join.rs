@@ -4,8 +4,23 @@ use burn::tensor::ops::PadMode;
 use burn::tensor::{Int, Slice, Tensor, TensorData};
 
 use super::site::{Made, Site, axis};
+use crate::graph::Attribute;
 use crate::train::array::{Array, each};
 use crate::train::value::{Known, Value};
+
+/// Many times one value, which is 0 where none is named.
+pub(super) fn constant_of_shape(site: &mut Site<'_>) -> Made {
+    let shape = site.list("", 0)?.ok_or("has no shape")?;
+    let (value, whole) = match site.node.attributes.get("value") {
+        Some(Attribute::Array(values)) => (values.first().copied().unwrap_or(0.0), true),
+        _ => (0.0, false),
+    };
+    let shape: Option<Vec<usize>> = shape.into_iter().map(|length| usize::try_from(length).ok()).collect();
+    let count = |shape: &Vec<usize>| shape.iter().try_fold(1usize, |product, &length| product.checked_mul(length));
+    let few = |shape: &Vec<usize>| count(shape).is_some_and(|count| count <= 1 << 16);
+    let shape = shape.filter(few).ok_or("makes a large constant")?;
+    Ok(Known { values: vec![value; shape.iter().product()], shape, whole: whole && value.fract() == 0.0 }.into())
+}
 
 pub(super) fn concat(site: &mut Site<'_>) -> Made {
     if site.inputs.iter().flatten().all(|input| matches!(input, Value::Known(_))) {
@@ -107,7 +122,7 @@ pub(super) fn pad(site: &mut Site<'_>) -> Made {
 }
 
 /// Pairs for the axes, of which there are as many.
-pub(super) fn padded_by(x: Array, pairs: &[(usize, usize)], value: f32) -> Array {
+fn padded_by(x: Array, pairs: &[(usize, usize)], value: f32) -> Array {
     each!(x, x => x.pad(pairs, PadMode::Constant(value)).into())
 }
 
@@ -124,24 +139,51 @@ pub(super) fn slice(site: &mut Site<'_>) -> Made {
     for (((start, end), number), step) in starts.into_iter().zip(ends).zip(along).zip(steps) {
         let shape = value.shape();
         let along = axis(number, shape.len())?;
-        let length = shape[along] as i64;
-        let bound = |at: i64| (if at < 0 { at.saturating_add(length) } else { at }).clamp(0, length);
-        let (from, to) = (bound(start), bound(end));
-        if step < 1 || from >= to {
-            return Err(format!("takes {start}..{end} by {step} of {length}"));
-        }
+        let taken = Range::new(start, end, step, shape[along]).ok_or_else(|| {
+            let length = shape[along];
+            format!("takes {start}..{end} by {step} of {length}")
+        })?;
         value = match value {
-            Value::Array(x) => each!(x, x => {
-                Array::from(x.slice_dim(along, Slice::new(from as isize, Some(to as isize), step as isize)))
-            })
-            .into(),
-            Value::Known(known) if shape.len() == 1 => {
-                let kept = known.values.get(from as usize..to as usize).unwrap_or_default();
-                let values = kept.iter().copied().step_by(usize::try_from(step).unwrap_or(usize::MAX)).collect();
-                Known { whole: known.whole, ..Known::list(values) }.into()
+            Value::Known(known) => taken.of(&known, along).into(),
+            Value::Array(x) if step > 0 => {
+                let slice = Slice::new(taken.from as isize, Some(taken.to as isize), step as isize);
+                each!(x, x => Array::from(x.slice_dim(along, slice))).into()
             }
-            Value::Known(_) => return Err("takes a part of a constant that is no list".to_owned()),
+            Value::Array(_) => return Err("takes elements of a tensor backwards".to_owned()),
         };
     }
     Ok(value)
+}
+
+/// Indices of an axis: at least one.
+struct Range {
+    from: i64,
+    /// The first beyond.
+    to: i64,
+    step: i64,
+}
+
+impl Range {
+    fn new(start: i64, end: i64, step: i64, length: usize) -> Option<Self> {
+        let length = length as i64;
+        let from_end = |at: i64| if at < 0 { at.saturating_add(length) } else { at };
+        let (from, to) = match step {
+            1.. => (from_end(start).clamp(0, length), from_end(end).clamp(0, length)),
+            _ => (from_end(start).clamp(0, (length - 1).max(0)), from_end(end).clamp(-1, length - 1)),
+        };
+        let some = if step > 0 { from < to } else { from > to };
+        (step != 0 && some).then_some(Self { from, to, step })
+    }
+
+    fn of(&self, known: &Known, along: usize) -> Known {
+        let inner: usize = known.shape[along + 1..].iter().product();
+        let next =
+            |at: &i64| at.checked_add(self.step).filter(|&at| (at < self.to) == (self.step > 0) && at != self.to);
+        let at: Vec<usize> = std::iter::successors(Some(self.from), next).map(|at| at as usize).collect();
+        let rows = known.values.chunks((known.shape[along] * inner).max(1));
+        let values = rows.flat_map(|row| at.iter().flat_map(move |&at| &row[at * inner..][..inner])).copied().collect();
+        let mut shape = known.shape.clone();
+        shape[along] = at.len();
+        Known { values, shape, whole: known.whole }
+    }
 }

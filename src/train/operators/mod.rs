@@ -20,13 +20,14 @@ use site::Made;
 type Operator = fn(&mut Site<'_>) -> Made;
 
 /// Every operator of ONNX itself that is known, by name.
-const KNOWN: [(&str, Operator); 46] = [
+const KNOWN: [(&str, Operator); 47] = [
     ("Add", elementwise::add),
     ("AveragePool", pool::average),
     ("BatchNormalization", normalization::batch),
     ("Cast", rearrange::cast),
     ("Clip", activation::clip),
     ("Concat", join::concat),
+    ("ConstantOfShape", join::constant_of_shape),
     ("Conv", convolution::conv),
     ("Div", elementwise::div),
     ("Dropout", activation::dropout),

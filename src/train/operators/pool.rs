@@ -6,9 +6,18 @@ use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 use super::site::{Made, Site};
 use super::window::{Window, flat};
 use crate::train::array::Array;
+use crate::train::cpu::{Windows, max_pool2d as max_pool2d_on_cpu};
 
 pub(super) fn max(site: &mut Site<'_>) -> Made {
     pool(site, |x, window, _| {
+        let [.., height, width] = x.dims();
+        if window.symmetric() == Some([0; 2]) && window.dilations == [1; 2] && !window.ceil {
+            let (input, output) = ([height, width], window.positions([height, width]));
+            let windows = Windows { input, output, kernel: window.kernel, strides: window.strides };
+            if let Some(made) = max_pool2d_on_cpu(x.clone(), windows) {
+                return made;
+            }
+        }
         let options = MaxPoolOptions::new(window.kernel)
             .with_stride(window.strides)
             .with_padding_pairs(window.pads)

@@ -1,8 +1,11 @@
 //! Products of matrices.
 
+use burn::Tensor;
+
 use super::elementwise::{Operation, apply};
 use super::site::{Made, Site};
 use crate::train::array::{Array, both, each};
+use crate::train::cpu::linear;
 
 /// `α · A · B + β · C`, A and B transposed where `transA` and `transB` say so.
 pub(super) fn gemm(site: &mut Site<'_>) -> Made {
@@ -12,12 +15,12 @@ pub(super) fn gemm(site: &mut Site<'_>) -> Made {
         return Err(format!("multiplies values of shapes {left:?} and {right:?}, which are no matrices"));
     };
     let a = if site.int("transA", 0) != 0 { a.transpose() } else { a };
-    let b = if site.int("transB", 0) != 0 { b.transpose() } else { b };
-    if a.dims()[1] != b.dims()[0] {
+    let transposed = site.int("transB", 0) != 0;
+    if a.dims()[1] != b.dims()[usize::from(transposed)] {
         return Err(format!("multiplies values of shapes {left:?} and {right:?}"));
     }
     let (alpha, beta) = (site.float("alpha", 1.0) as f32, site.float("beta", 1.0) as f32);
-    let product = a.matmul(b);
+    let product = times(a, b, transposed);
     let mut made = Array::from(if alpha == 1.0 { product } else { product.mul_scalar(alpha) });
     if site.has(2) && beta != 0.0 {
         let c = site.array(2)?;
@@ -25,6 +28,13 @@ pub(super) fn gemm(site: &mut Site<'_>) -> Made {
         made = apply(made, c, Operation::Add)?;
     }
     Ok(made.into())
+}
+
+fn times(a: Tensor<2>, b: Tensor<2>, transposed: bool) -> Tensor<2> {
+    match linear(a.clone(), b.clone(), transposed) {
+        Some(made) => made,
+        None => a.matmul(if transposed { b.transpose() } else { b }),
+    }
 }
 
 /// Of the last two axes; those before broadcast. A value of one axis is a row, or a column.
@@ -72,5 +82,8 @@ fn multiply(a: Array, b: Array) -> Option<Array> {
     if !fits || left[rank - 1] != right[rank - 2] {
         return None;
     }
-    both!(a, b, |x, y| Some(x.matmul(y).into()), None)
+    match (a, b) {
+        (Array::R2(a), Array::R2(b)) => Some(times(a, b, false).into()),
+        (a, b) => both!(a, b, |x, y| Some(x.matmul(y).into()), None),
+    }
 }

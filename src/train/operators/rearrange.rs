@@ -111,18 +111,37 @@ pub(super) fn unsqueeze(site: &mut Site<'_>) -> Made {
 }
 
 pub(super) fn transpose(site: &mut Site<'_>) -> Made {
-    let x = site.array(0)?;
-    let rank = x.rank();
+    let value = site.take(0)?;
+    let rank = value.shape().len();
     let order = site.ints("perm").unwrap_or_else(|| (0..rank as i64).rev().collect());
-    let order = order.iter().map(|&number| axis(number, rank)).collect::<Result<Vec<_>, _>>()?;
-    if order.len() != rank || axes(&order.iter().map(|&a| a as i64).collect::<Vec<_>>(), rank)?.len() != rank {
+    if order.len() != rank || axes(&order, rank)?.len() != rank {
         return Err(format!("orders {rank} axes as {order:?}"));
     }
-    Ok(permuted(x, &order)?.into())
+    let order = order.iter().map(|&number| axis(number, rank)).collect::<Result<Vec<_>, _>>()?;
+    match value {
+        Value::Array(x) => Ok(permuted(x, &order)?.into()),
+        Value::Known(known) => Ok(reordered(&known, &order).into()),
+    }
+}
+
+/// A small array's axes in that order.
+fn reordered(known: &Known, order: &[usize]) -> Known {
+    let stride = |axis: usize| known.shape[axis + 1..].iter().product::<usize>();
+    let shape: Vec<usize> = order.iter().map(|&axis| known.shape[axis]).collect();
+    let element = |mut at: usize| {
+        // From the last axis of the result to its first.
+        let mut index = 0;
+        for &axis in order.iter().rev() {
+            index += at % known.shape[axis] * stride(axis);
+            at /= known.shape[axis];
+        }
+        known.values[index]
+    };
+    Known { values: (0..known.values.len()).map(element).collect(), shape, whole: known.whole }
 }
 
 /// Axes in that order, which has each once.
-pub(super) fn permuted(x: Array, order: &[usize]) -> Result<Array, String> {
+fn permuted(x: Array, order: &[usize]) -> Result<Array, String> {
     each!(x, x => {
         let order = order.try_into().map_err(|_| "orders another number of axes".to_owned())?;
         Ok(x.permute(order).into())

@@ -64,6 +64,15 @@ impl Window {
         self.kernel[axis].checked_sub(1)?.checked_mul(self.dilations[axis])?.checked_add(1)
     }
 
+    /// Positions along axes of these lengths, in which the kernel fits.
+    pub(super) fn positions(&self, lengths: [usize; 2]) -> [usize; 2] {
+        let positions = |axis: usize| {
+            let padded = lengths[axis] + self.pads[axis].0 + self.pads[axis].1;
+            padded.saturating_sub(self.extent(axis).unwrap_or(usize::MAX)) / self.strides[axis] + 1
+        };
+        [positions(0), positions(1)]
+    }
+
     /// The pad of each axis where begin and end are alike.
     pub(super) fn symmetric(&self) -> Option<[usize; 2]> {
         self.pads.iter().all(|(begin, end)| begin == end).then(|| self.pads.map(|(begin, _)| begin))
