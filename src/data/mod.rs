@@ -4,6 +4,7 @@ mod cifar;
 mod examples;
 mod idx;
 mod make;
+mod normalize;
 mod set;
 mod split;
 mod stream;
@@ -11,16 +12,14 @@ mod stream;
 pub use make::{Made, Recipe, Source, make};
 pub use split::{Split, shuffled};
 
-mod normalize;
-
 use std::path::Path;
 
 use crate::{Checkpoint, Dtype, Error, Result, Tensor};
 
-/// Inputs and what belongs to them: the tensors `inputs` ([n, …], F32, or U8, which is divided by 255) and `labels` of a
+/// Inputs and what belongs to them: the tensors `inputs` (`[n, …]`, F32, or U8, which is divided by 255) and `labels` of a
 /// safetensors file. Nothing but labels is held in memory.
 ///
-/// `labels` are classes ([n], integers), or values ([n, …], F32) for the mean squared error. A set without labels serves
+/// `labels` are classes (`[n]`, integers), or values (`[n, …]`, F32) for the mean squared error. A set without labels serves
 /// where none are needed.
 #[derive(Debug)]
 pub struct DataSet {

@@ -30,6 +30,7 @@ impl Curves {
         let curve = Curve {
             title: name(&search.common.model),
             metric_name: search.evaluation.name(),
+            percent: search.evaluation.is_share(),
             saved_name: saved_name.to_owned(),
             higher_is_better: !lower_is_better,
             baseline: f64::NAN,
@@ -66,7 +67,7 @@ impl Curves {
         let mut csv = Vec::new();
         curve_csv(&self.curve, &mut csv).map_err(|error| Error::io(folder.join("curve.csv"), error))?;
         replace(&folder.join("curve.csv"), &csv)?;
-        replace(&folder.join("curve.svg"), curve_svg(&self.curve).as_bytes())
+        replace(&folder.join("curve.svg"), curve_svg(&self.curve)?.as_bytes())
     }
 }
 

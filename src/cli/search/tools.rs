@@ -199,7 +199,7 @@ impl Made {
             (None, None) => None,
         };
         let recalibrator = evaluation.recalibrate.as_ref();
-        let recalibrator = recalibrator.map(|data| recalibrator_of(evaluation, data, model)).transpose()?;
+        let recalibrator = recalibrator.map(|data| recalibrator_of(evaluation, data, threads)).transpose()?;
         Ok(Self { evaluator, test, tuner, recalibrator })
     }
 
@@ -239,9 +239,23 @@ fn runner(_: &Evaluation, _: &Path, _: &Checkpoint, _: Option<NonZeroUsize>) -> 
     Err(Error::Usage(format!("this binary was built without what runs networks: {remedy}")))
 }
 
-fn recalibrator_of(evaluation: &Evaluation, data: &Path, model: &Checkpoint) -> Result<Box<dyn Recalibrator>> {
-    let _ = (evaluation, data, model);
-    Err(Error::Usage("not yet".to_owned()))
+#[cfg(feature = "eval")]
+fn recalibrator_of(
+    evaluation: &Evaluation,
+    data: &Path,
+    threads: Option<NonZeroUsize>,
+) -> Result<Box<dyn Recalibrator>> {
+    use secateur::evaluate::{Recalibration, recalibrate};
+
+    let data = evaluation.data(data)?;
+    let options = Recalibration { threads, ..Recalibration::default() };
+    Ok(Box::new(move |model: &Path, out: &Path| recalibrate(&Checkpoint::open(model)?, &data, &options, out).map(drop)))
+}
+
+#[cfg(not(feature = "eval"))]
+fn recalibrator_of(_: &Evaluation, _: &Path, _: Option<NonZeroUsize>) -> Result<Box<dyn Recalibrator>> {
+    let remedy = "build it with the cargo feature `eval`, or leave --recalibrate out";
+    Err(Error::Usage(format!("this binary was built without what runs networks: {remedy}")))
 }
 
 #[cfg(feature = "train")]
