@@ -217,8 +217,8 @@ fn training_goes_on_from_the_best() {
     let (journal, out) = (folder.path().join("journal"), folder.path().join("out.safetensors"));
     let model = Checkpoint::open(MODEL).expect("a model");
     let engine = Engine::cpu(None).expect("the CPU");
-    let jobs = RefCell::new(Vec::new());
-    struct Scaler<'a>(&'a RefCell<Vec<(Option<u64>, Option<f64>, u64)>>);
+    type Jobs = RefCell<Vec<(Option<u64>, Option<f64>, u64)>>;
+    struct Scaler<'a>(&'a Jobs);
     impl secateur::tune::FineTuner for Scaler<'_> {
         /// Adds one to every weight that the masks keep, and counts in the first bias how often that was done.
         fn fine_tune(&mut self, job: &secateur::tune::Tuning) -> Result<String> {
@@ -251,6 +251,7 @@ fn training_goes_on_from_the_best() {
             Ok("trained\n".to_owned())
         }
     }
+    let jobs = Jobs::default();
     let options = SearchOptions {
         strategy: Strategy::Fixed { step: 0.1 },
         allocations: vec![Allocation::Uniform],

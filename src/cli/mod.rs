@@ -50,7 +50,7 @@ enum Command {
     /// Cut weights: exactly as many as asked for
     Prune(prune::Prune),
     /// Find the smallest version that is still good enough
-    Search(search::Search),
+    Search(Box<search::Search>),
     /// Dense weights out of a checkpoint that compressed-tensors wrote as bitmasks
     Restore(restore::Restore),
     /// Zeros, N:M patterns and empty channels of every tensor, and what they would save

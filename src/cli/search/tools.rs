@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use secateur::data::{DataSet, Normalize};
+#[cfg(any(feature = "eval", feature = "train"))]
+use secateur::data::DataSet;
+use secateur::data::Normalize;
 use secateur::evaluate::{CommandEvaluator, Evaluator, Metric};
 use secateur::search::{Recalibrator, Tools, identity};
 use secateur::tune::{CommandTuner, FineTuner};
@@ -125,6 +127,7 @@ impl Evaluation {
         )
     }
 
+    #[cfg(any(feature = "eval", feature = "train"))]
     fn data(&self, path: &Path) -> Result<DataSet> {
         let data = DataSet::open(path)?;
         match &self.normalize {
