@@ -40,7 +40,7 @@ pub enum Source {
         /// What belongs to them.
         labels: Option<PathBuf>,
     },
-    /// The binary files of CIFAR-10 or CIFAR-100, told apart by their sizes: U8 [n, 3, 32, 32] and I64 [n].
+    /// The binary files of CIFAR-10 or CIFAR-100, told apart by their sizes: U8 `[n, 3, 32, 32]` and I64 `[n]`.
     Cifar {
         /// One file after the other.
         files: Vec<PathBuf>,
