@@ -89,7 +89,12 @@ impl Network {
             let tensor = model.get(name).filter(|tensor| constant.is_tensor && tensor.float().is_some());
             let role = roles.get(name).copied();
             if let (Some(values), true) = (&constant.values, role.is_none() || tensor.is_none()) {
-                let shape = constant.shape.iter().map(|&length| length as usize).collect();
+                let shape: Vec<usize> = constant.shape.iter().map(|&length| length as usize).collect();
+                // A file may say of an array what its data are not; whatever takes that misses it.
+                let count = shape.iter().try_fold(1usize, |product, &length| product.checked_mul(length));
+                if count != Some(values.len()) {
+                    continue;
+                }
                 let whole = constant.dtype.is_some_and(|dtype| crate::Float::from_dtype(dtype).is_none());
                 self.constants.insert(name.clone(), Known { values: values.clone(), shape, whole }.into());
                 continue;

@@ -31,6 +31,19 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Refuses what could not be written at the end.
+    pub(super) fn check(&self, writer: &Writer) -> Result<()> {
+        for parameter in self.network.parameters.iter().chain(self.network.running.values()) {
+            let float = self.model.get(&parameter.name).and_then(crate::Tensor::float);
+            if float.is_none_or(|float| weights::encode(float, &[]).is_none()) {
+                let why = "is of 8 bits a number, in which nothing can be trained: convert the network to f32 or f16";
+                return Err(Error::tensor(self.model.path(), &parameter.name, why));
+            }
+            writer.write_all_at(&parameter.name, 0, &[])?;
+        }
+        Ok(())
+    }
+
     /// Every step.
     pub(super) fn all(&mut self, watch: &mut dyn FnMut(Event) -> Result<()>) -> Result<Trained> {
         let options = self.options;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::array::MOST_AXES;
 use super::batches::unlabelled;
 use super::held::Held;
 use super::initial;
@@ -75,9 +76,7 @@ impl Trainer {
     /// [`Error::Usage`] where `options` has numbers that cannot be used, [`Error::Format`] where the data have no labels.
     pub fn new(data: DataSet, options: TrainOptions) -> Result<Self> {
         options.check()?;
-        if *data.labels() == Labels::None {
-            return Err(unlabelled(&data));
-        }
+        check(&data)?;
         Ok(Self { data, validation: None, options })
     }
 
@@ -86,9 +85,7 @@ impl Trainer {
     /// # Errors
     /// [`Error::Format`] where they have no labels.
     pub fn with_validation(self, data: DataSet) -> Result<Self> {
-        if *data.labels() == Labels::None {
-            return Err(unlabelled(&data));
-        }
+        check(&data)?;
         Ok(Self { validation: Some(data), ..self })
     }
 
@@ -147,9 +144,19 @@ impl Trainer {
         }
         let (data, validation) = (&self.data, self.validation.as_ref());
         let mut run = Run { options, network, route, held, device, model, data, validation };
+        run.check(&writer)?;
         let trained = run.all(watch)?;
         run.write(writer)?;
         Ok(trained)
+    }
+}
+
+fn check(data: &DataSet) -> Result<()> {
+    let axes = data.shape().len() + 1;
+    match *data.labels() != Labels::None {
+        true if axes <= MOST_AXES => Ok(()),
+        true => Err(Error::format(data.path(), format!("has inputs of {axes} axes: at most {MOST_AXES} are known"))),
+        false => Err(unlabelled(data)),
     }
 }
 

@@ -4,8 +4,8 @@ use burn::tensor::Tensor;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::{ConvOptions, PadMode};
 
-use super::site::{Made, Site};
-use super::window::{Window, flat};
+use super::site::{Made, Site, bounded};
+use super::window::{Window, flat, positions};
 use crate::train::array::Array;
 use crate::train::cpu::{self, Geometry};
 
@@ -24,6 +24,9 @@ pub(super) fn conv(site: &mut Site<'_>) -> Made {
         return Err(format!("applies a weight of shape {kernel:?} in {group} groups to a value of shape {shape:?}"));
     }
     let window = Window::read(site, &kernel[2..], &shape[2..])?;
+    let [height, width] = window.positions(positions(&shape));
+    bounded([shape[0], kernel[0].max(shape[1]), height, width])?;
+    bounded(kernel[1..].iter().copied().chain([width]))?;
     let bias = match bias {
         Some(Array::R1(bias)) if bias.dims() == [kernel[0]] => Some(bias),
         Some(other) => return Err(format!("has a bias of shape {:?}", other.shape())),

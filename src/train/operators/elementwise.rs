@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::site::{Made, Site};
+use super::site::{Made, Site, bounded};
 use crate::train::array::{Array, MOST_AXES, both, each};
 use crate::train::value::{Known, Value};
 
@@ -109,5 +109,6 @@ pub(super) fn apply(a: Array, b: Array, operation: Operation) -> Result<Array, S
     if !left.iter().zip(&right).all(fits) {
         return Err(format!("takes values of shapes {left:?} and {right:?}, which do not fit together"));
     }
+    bounded(left.iter().zip(&right).map(|(&x, &y)| x.max(y)))?;
     both!(a, b, |x, y| Ok(operation.on(x, y).into()), Err(format!("takes values of more than {MOST_AXES} axes")))
 }

@@ -3,7 +3,7 @@
 use burn::tensor::ops::PadMode;
 use burn::tensor::{Int, Slice, Tensor, TensorData};
 
-use super::site::{Made, Site, axis};
+use super::site::{Made, Site, axis, bounded};
 use crate::graph::Attribute;
 use crate::train::array::{Array, each};
 use crate::train::value::{Known, Value};
@@ -42,6 +42,8 @@ pub(super) fn concat(site: &mut Site<'_>) -> Made {
     if !shapes.iter().all(fits) {
         return Err(format!("puts together values of shapes {shapes:?} along axis {along}"));
     }
+    let length = shapes.iter().fold(0usize, |sum, shape| sum.saturating_add(shape[along]));
+    bounded((0..shapes[0].len()).map(|axis| if axis == along { length } else { shapes[0][axis] }))?;
     macro_rules! joined {
         ($($variant:ident),*) => { match parts.first() {
             $(Some(Array::$variant(_)) => {
@@ -118,6 +120,7 @@ pub(super) fn pad(site: &mut Site<'_>) -> Made {
     if pairs.iter().all(|pair| *pair == (0, 0)) {
         return Ok(x.into());
     }
+    bounded(x.shape().iter().zip(&pairs).map(|(length, (begin, end))| length + begin + end))?;
     Ok(padded_by(x, &pairs, value as f32).into())
 }
 

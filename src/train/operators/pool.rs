@@ -3,8 +3,8 @@
 use burn::tensor::module::{avg_pool2d, max_pool2d};
 use burn::tensor::ops::{AvgPoolOptions, MaxPoolOptions};
 
-use super::site::{Made, Site};
-use super::window::{Window, flat};
+use super::site::{Made, Site, bounded};
+use super::window::{Window, flat, positions};
 use crate::train::array::Array;
 use crate::train::cpu::{Windows, max_pool2d as max_pool2d_on_cpu};
 
@@ -47,6 +47,8 @@ fn pool(site: &mut Site<'_>, run: Pool) -> Made {
     let kernel: Option<Vec<usize>> =
         kernel.into_iter().map(|length| usize::try_from(length).ok().filter(|&length| length > 0)).collect();
     let window = Window::read(site, &kernel.unwrap_or_default(), shape.get(2..).unwrap_or_default())?;
+    let [height, width] = window.positions(positions(&shape));
+    bounded([shape[0], shape[1], height, width])?;
     if window.dilations != [1; 2] && site.node.op == "AveragePool" {
         return Err("has dilations: they are known of MaxPool".to_owned());
     }

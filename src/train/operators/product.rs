@@ -3,7 +3,7 @@
 use burn::Tensor;
 
 use super::elementwise::{Operation, apply};
-use super::site::{Made, Site};
+use super::site::{Made, Site, bounded};
 use crate::train::array::{Array, both, each};
 use crate::train::cpu::linear;
 
@@ -19,6 +19,7 @@ pub(super) fn gemm(site: &mut Site<'_>) -> Made {
     if a.dims()[1] != b.dims()[usize::from(transposed)] {
         return Err(format!("multiplies values of shapes {left:?} and {right:?}"));
     }
+    bounded([a.dims()[0], b.dims()[usize::from(!transposed)]])?;
     let (alpha, beta) = (site.float("alpha", 1.0) as f32, site.float("beta", 1.0) as f32);
     let product = times(a, b, transposed);
     let mut made = Array::from(if alpha == 1.0 { product } else { product.mul_scalar(alpha) });
@@ -54,13 +55,13 @@ pub(super) fn mat_mul(site: &mut Site<'_>) -> Made {
         (Array::R2(_), true) => {
             let depth = rows[rows.len() - 1];
             let flat = a.reshape(&[rows[..rows.len() - 1].iter().product(), depth]);
-            let product = multiply(flat, b).ok_or_else(fail)?;
+            let product = multiply(flat, b)?.ok_or_else(fail)?;
             let mut shape = rows;
             shape.pop();
             shape.extend(product.shape().last());
             product.reshape(&shape)
         }
-        _ => multiply(a, b).ok_or_else(fail)?,
+        _ => multiply(a, b)?.ok_or_else(fail)?,
     };
     let mut shape = made.shape();
     if left.len() == 1 && shape.len() > 1 {
@@ -73,17 +74,18 @@ pub(super) fn mat_mul(site: &mut Site<'_>) -> Made {
 }
 
 /// `None` where the shapes do not fit.
-fn multiply(a: Array, b: Array) -> Option<Array> {
+fn multiply(a: Array, b: Array) -> Result<Option<Array>, String> {
     let rank = a.rank().max(b.rank());
     let (a, b) = (a.raised(rank), b.raised(rank));
     let (left, right) = (a.shape(), b.shape());
-    let outer = rank.checked_sub(2)?;
+    let Some(outer) = rank.checked_sub(2) else { return Ok(None) };
     let fits = (0..outer).all(|axis| left[axis] == right[axis] || left[axis] == 1 || right[axis] == 1);
     if !fits || left[rank - 1] != right[rank - 2] {
-        return None;
+        return Ok(None);
     }
-    match (a, b) {
+    bounded((0..outer).map(|axis| left[axis].max(right[axis])).chain([left[outer], right[outer + 1]]))?;
+    Ok(match (a, b) {
         (Array::R2(a), Array::R2(b)) => Some(times(a, b, false).into()),
         (a, b) => both!(a, b, |x, y| Some(x.matmul(y).into()), None),
-    }
+    })
 }

@@ -141,3 +141,15 @@ pub(super) fn axes(axes: &[i64], rank: usize) -> Result<Vec<usize>, String> {
     found.dedup();
     Ok(found)
 }
+
+/// Elements that no value of a sensible network has: 8 GiB of them.
+const MOST_ELEMENTS: usize = 1 << 31;
+
+/// Refuses a value so large that a file must be wrong, before there is no memory for it.
+pub(super) fn bounded(shape: impl IntoIterator<Item = usize>) -> Result<(), String> {
+    let elements = shape.into_iter().try_fold(1usize, |product, length| product.checked_mul(length));
+    match elements.filter(|&elements| elements <= MOST_ELEMENTS) {
+        Some(_) => Ok(()),
+        None => Err(format!("makes a value of more than {MOST_ELEMENTS} elements")),
+    }
+}

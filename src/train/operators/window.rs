@@ -87,3 +87,9 @@ pub(super) fn flat(shape: &[usize]) -> [usize; 4] {
         _ => [0; 4],
     }
 }
+
+/// The two axes of positions of such a shape.
+pub(super) fn positions(shape: &[usize]) -> [usize; 2] {
+    let [_, _, height, width] = flat(shape);
+    [height, width]
+}
