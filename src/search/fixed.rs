@@ -7,7 +7,7 @@ use crate::prune::Allocation;
 /// How often the stretch between the last good and the first bad rate is halved.
 const HALVINGS: u32 = 6;
 
-/// One rate that all units share grows by `step`, or along `ramp`.
+/// One rate that all units share grows by `step`, or along `ramp`: to its end, whatever the rounds before that are worth.
 pub(super) fn fixed(session: &mut Session, step: f64, ramp: Option<Ramp>, allocation: Allocation) -> Result<(), Stop> {
     let rate = |round: u32| match ramp {
         Some(Ramp { schedule, rounds, target }) => (round <= rounds).then(|| schedule.rate(target, round, rounds)),
@@ -16,18 +16,24 @@ pub(super) fn fixed(session: &mut Session, step: f64, ramp: Option<Ramp>, alloca
     };
     let (mut good, mut bad) = (0.0, 1.0);
     for round in 1.. {
-        let Some(rate) = rate(round) else {
-            if ramp.is_some() {
-                // All that was asked for.
-                return Ok(());
-            }
-            break;
-        };
-        if !attempt(session, allocation, rate)? {
-            bad = rate;
+        let Some(rate) = rate(round) else { break };
+        if ramp.is_some() {
+            session.follow();
+        }
+        let held = attempt(session, allocation, rate)?;
+        if held {
+            (good, bad) = (rate, 1.0);
+        } else {
+            bad = f64::min(bad, rate);
+        }
+        if !held && ramp.is_none() {
             break;
         }
-        good = rate;
+    }
+    session.leave();
+    if ramp.is_some_and(|ramp| good >= ramp.target) {
+        // All that was asked for.
+        return Ok(());
     }
     for _ in 0..HALVINGS {
         let middle = good + (bad - good) / 2.0;

@@ -73,9 +73,9 @@ impl Found {
 /// let folder = tempfile::tempdir()?;
 /// let model = Checkpoint::open("examples/data/cnn.safetensors")?;
 /// // Whatever turns a file into a number; here the share of weights that are not zero.
-/// let mut evaluator = |path: &std::path::Path| {
-///     let audit = secateur::audit::run(&Checkpoint::open(path)?, &Engine::cpu(None)?, &Default::default(), &Default::default(), &mut |_| Ok(()))?;
-///     let total = audit.total;
+/// let mut evaluator = |path: &std::path::Path| -> secateur::Result<Measure> {
+///     let (options, progress) = (Default::default(), Default::default());
+///     let total = secateur::audit::audit(&Checkpoint::open(path)?, &options, &progress, &mut |_| Ok(()))?.total;
 ///     Ok(Measure { metric: 1.0 - total.zeros as f64 / total.count as f64, ..Measure::default() })
 /// };
 /// let options = SearchOptions { floor: Floor::At(0.7), evaluations: Some(8), ..SearchOptions::default() };

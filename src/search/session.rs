@@ -53,6 +53,9 @@ pub(super) struct Session<'a, 't> {
     floor: f64,
     /// The round of the best; 0 is the model.
     best: usize,
+    /// The round that the next one goes on from, whether or not it is the best: on the way to a rate, what is not good
+    /// enough yet may be after the next training.
+    trail: Option<usize>,
     /// When the last round ended.
     ended: Instant,
     watch: &'a mut dyn FnMut(&Event),
@@ -93,6 +96,7 @@ impl<'a, 't> Session<'a, 't> {
             budget,
             floor: 0.0,
             best: 0,
+            trail: None,
             ended: Instant::now(),
             watch,
         };
@@ -195,10 +199,11 @@ impl<'a, 't> Session<'a, 't> {
         tune: bool,
     ) -> Result<Verdict, Stop> {
         self.subject.settle(&mut cuts);
-        let from = self.best();
+        let from = &self.rounds[self.trail.unwrap_or(self.best)];
         let further = cuts.iter().zip(&from.cuts).all(|(now, then)| now >= then);
         let base = if tune && self.subject.continues() && further { from.round } else { 0 };
-        let known = if cuts == from.cuts { Some(self.best) } else { self.known.get(&(cuts.clone(), base)).copied() };
+        let same = Some(from.round as usize).filter(|_| cuts == from.cuts && self.trail.is_none());
+        let known = if same.is_some() { same } else { self.known.get(&(cuts.clone(), base)).copied() };
         if let Some(known) = known {
             return Ok(self.verdict(known, floor));
         }
@@ -210,6 +215,16 @@ impl<'a, 't> Session<'a, 't> {
         let found = self.round(candidate, Self::make)?;
         self.tidy()?;
         Ok(self.verdict(found, floor))
+    }
+
+    /// From here on rounds go on from the last one instead of the best, until [`leave`](Self::leave).
+    pub(super) fn follow(&mut self) {
+        self.trail = Some(self.rounds.len() - 1);
+    }
+
+    /// From here on rounds go on from the best.
+    pub(super) fn leave(&mut self) {
+        self.trail = None;
     }
 
     /// Trains the best once more, and keeps that if the metric does not fall.
@@ -441,12 +456,17 @@ impl<'a, 't> Session<'a, 't> {
         if !self.replay.is_empty() {
             return Ok(());
         }
-        let kept = Some(self.file(self.best())).filter(|_| self.keeps_models() && self.best > 0);
+        let mut kept = vec![self.best];
+        if self.trail.is_some() {
+            kept.push(self.rounds.len() - 1);
+        }
+        kept.retain(|round| *round > 0 && self.keeps_models());
+        let kept: Vec<PathBuf> = kept.into_iter().map(|round| self.file(&self.rounds[round])).collect();
         let found = std::fs::read_dir(self.journal.folder()).map_err(|e| Error::io(self.journal.folder(), e))?;
         for entry in found.flatten() {
             let (name, path) = (entry.file_name(), entry.path());
             let is_model = name.to_str().is_some_and(|name| name.starts_with("round-") && !name.ends_with(".data"));
-            if is_model && Some(&path) != kept.as_ref() {
+            if is_model && !kept.contains(&path) {
                 remove(&path)?;
             }
         }

@@ -265,6 +265,7 @@ fn recalibrator_of(_: &Evaluation, _: &Path, _: Option<NonZeroUsize>) -> Result<
 fn trainer(evaluation: &Evaluation, training: &Training, data: &Path) -> Result<Box<dyn FineTuner>> {
     use secateur::train::{Optimizer, TrainOptions, Trainer};
 
+    crate::cli::train::keep_memory();
     let named = |flag: &str, why: String| Error::Usage(format!("{flag}: {why}"));
     let optimizer: Optimizer = training.optimizer.parse().map_err(|why| named("--optimizer", why))?;
     let default = if optimizer == Optimizer::Sgd { 0.01 } else { 0.001 };
