@@ -313,3 +313,46 @@ fn what_cannot_be_kept_is_said() {
     assert!(found.best.is_none() && !out.exists());
     assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 0);
 }
+
+#[test]
+fn the_better_of_both_statistics_is_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (model, engine) = (Checkpoint::open(MODEL).expect("a model"), Engine::cpu(None).expect("the CPU"));
+    // Without new statistics a cut model has no metric at all; then one that is worse; then one that is better.
+    for (name, before, recalibrated) in
+        [("none", Some(f64::NAN), true), ("worse", Some(0.0), true), ("better", None, false)]
+    {
+        let out = folder.path().join(format!("{name}.safetensors"));
+        let mut evaluator = |path: &Path| -> Result<Measure> {
+            let again = path.to_string_lossy().contains("-recalibrated");
+            let found = worth(path)?;
+            let metric = match before {
+                _ if path == Path::new(MODEL) => found.metric,
+                Some(before) => {
+                    if again {
+                        found.metric
+                    } else {
+                        before
+                    }
+                }
+                None => {
+                    if again {
+                        0.0
+                    } else {
+                        found.metric
+                    }
+                }
+            };
+            Ok(Measure { metric, ..found })
+        };
+        let mut recalibrator = |model: &Path, out: &Path| -> Result<()> {
+            std::fs::copy(model, out).map(drop).map_err(|error| Error::io(out, error))
+        };
+        let options = SearchOptions { strategy: Strategy::Fixed { step: 0.2 }, evaluations: Some(4), ..options() };
+        let tools = Tools { evaluator: &mut evaluator, test: None, tuner: None, recalibrator: Some(&mut recalibrator) };
+        let found = search(&model, &engine, &options, tools, Some(&out), false, &mut |_| {}).expect("a search");
+        let best = &found.rounds[found.best.expect("something can go")];
+        assert_eq!(best.recalibrated, recalibrated, "{name}");
+        assert_eq!(Some(worth(&out).expect("what was found").metric), best.metric, "{name}");
+    }
+}

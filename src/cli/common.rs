@@ -1,10 +1,14 @@
 //! Options that every subcommand with a model shares.
 
 use std::num::NonZeroUsize;
+#[cfg(any(feature = "eval", feature = "train"))]
+use std::path::Path;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use secateur::checkpoint::{Checkpoint, Selection};
+#[cfg(any(feature = "eval", feature = "train"))]
+use secateur::data::{DataSet, Normalize};
 use secateur::stats::Options;
 use secateur::{Engine, Error, Result};
 
@@ -104,6 +108,16 @@ fn gpu(adapter: Option<&str>, threads: Option<NonZeroUsize>) -> Result<Engine> {
 fn gpu(_adapter: Option<&str>, _threads: Option<NonZeroUsize>) -> Result<Engine> {
     let remedy = "build it with the cargo feature `gpu`, or leave --engine and --adapter out";
     Err(Error::Device(format!("this binary was built without GPU support: {remedy}")))
+}
+
+/// The data set at `path`, normalised if that is asked for.
+#[cfg(any(feature = "eval", feature = "train"))]
+pub(super) fn data_set(path: &Path, normalize: Option<&Normalize>) -> Result<DataSet> {
+    let data = DataSet::open(path)?;
+    match normalize {
+        Some(normalize) => data.normalized(normalize.clone()),
+        None => Ok(data),
+    }
 }
 
 pub(super) fn threads(text: &str) -> Result<NonZeroUsize, String> {

@@ -69,17 +69,14 @@ impl Eval {
 #[cfg(feature = "eval")]
 impl Eval {
     pub(crate) fn run(self) -> Result<()> {
+        use super::common::data_set;
         use super::output::Output;
         use secateur::Error;
-        use secateur::data::DataSet;
         use secateur::evaluate::{Evaluator, OnnxEvaluator};
         use std::io::Write;
         use std::time::Instant;
 
-        let mut data = DataSet::open(&self.data)?;
-        if let Some(normalize) = &self.normalize {
-            data = data.normalized(normalize.clone())?;
-        }
+        let data = data_set(&self.data, self.normalize.as_ref())?;
         let samples = data.len();
         let mut evaluator =
             OnnxEvaluator::new(data, self.metric).batch(self.batch).threads(self.threads).output(self.output.clone());

@@ -12,6 +12,7 @@ mod parse;
 mod progress;
 mod prune;
 mod restore;
+mod rule;
 mod search;
 mod signals;
 mod stats;

@@ -1,15 +1,17 @@
 //! `secateur train`.
 
 use std::io::{self, IsTerminal, Write, stderr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::{ArgAction, Args};
 use indicatif::{ProgressBar, ProgressStyle};
-use secateur::data::{DataSet, Normalize};
+use secateur::data::Normalize;
 use secateur::prune::Masks;
 use secateur::train::{Device, Event, LearningRate, Optimizer, TrainOptions, Trainer};
 use secateur::{Checkpoint, Error, Result};
+
+use super::common::data_set;
 
 /// Train an ONNX network, from fresh weights or from its own.
 #[derive(Debug, Args)]
@@ -113,10 +115,7 @@ impl Train {
             hold_zeros: self.hold_zeros,
             device: self.device,
         };
-        let open = |path: &PathBuf| {
-            let data = DataSet::open(path)?;
-            self.normalize.clone().map_or(Ok(data), |normalize| DataSet::open(path)?.normalized(normalize))
-        };
+        let open = |path: &Path| data_set(path, self.normalize.as_ref());
         let mut trainer = Trainer::new(open(&self.train_data)?, options)?;
         if let Some(path) = &self.eval_data {
             trainer = trainer.with_validation(open(path)?)?;

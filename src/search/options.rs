@@ -5,6 +5,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::Saved;
 use crate::graph::Graph;
 use crate::prune::{self, Allocation, ChannelOptions, Pattern, Schedule};
 use crate::{Error, Result};
@@ -28,6 +29,17 @@ pub enum Save {
     Params,
     /// Multiply-accumulate operations.
     Macs,
+}
+
+impl Save {
+    /// That share; `None` where it is not known.
+    pub fn of(self, saved: &Saved) -> Option<f64> {
+        match self {
+            Self::Weights => Some(saved.weights),
+            Self::Params => Some(saved.params),
+            Self::Macs => saved.macs,
+        }
+    }
 }
 
 /// The metric that must be kept.

@@ -40,6 +40,6 @@ impl Prune {
                 return Err(Error::Usage(format!("--pattern channel needs to know how much: {ways}")));
             }
         };
-        self.channel.options(&self.common, amount, self.criterion.as_deref(), self.keep, self.allocation)
+        self.channel.options(&self.common, amount, self.rule.criterion.as_deref(), self.rule.keep, self.allocation)
     }
 }

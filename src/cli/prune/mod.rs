@@ -10,7 +10,7 @@ use clap::Args;
 use secateur::checkpoint::{Named, check_outputs};
 use secateur::prune::allocation::round_half_even;
 use secateur::prune::{
-    self, Allocation, ChannelTask, Criterion, Destination, Keep, Masks, Options, Outcome, Pattern, Plan, Rates, Task,
+    self, Allocation, ChannelTask, Destination, Masks, Options, Outcome, Pattern, Plan, Rates, Task,
 };
 use secateur::report::PruneFormat;
 use secateur::{Checkpoint, Engine, Error, Progress, Result};
@@ -20,6 +20,7 @@ use super::channel::Channel;
 use super::common::Common;
 use super::output::{Output, look};
 use super::progress::Bar;
+use super::rule::Rule;
 use super::{complain, parse};
 
 /// Cut weights or whole channels: exactly as many as asked for, on a GPU or the CPU, with the same bytes out of each.
@@ -51,16 +52,8 @@ pub(crate) struct Prune {
     /// Instead of --sparsity: a TOML file of globs over names and their rates, such as "conv*" = 0.3
     #[arg(long, value_name = "FILE", conflicts_with_all = ["sparsity", "from_plan", "from_mask"])]
     rates: Option<PathBuf>,
-    /// What is cut: element, N:M to keep N of every M along the input axis, or channel
-    #[arg(long, value_name = "PATTERN", default_value_t = Pattern::Element)]
-    pattern: Pattern,
-    /// How a weight is scored: magnitude (the default), random:SEED or wanda:FILE; how a channel is: variance (the default),
-    /// kurtosis, skewness, mean, l1, l2 or random:SEED
-    #[arg(long, value_name = "CRITERION")]
-    criterion: Option<String>,
-    /// Which scores stay: largest or smallest
-    #[arg(long, value_name = "WHICH", default_value_t = Keep::Largest)]
-    keep: Keep,
+    #[command(flatten)]
+    rule: Rule,
     /// How the rate is shared among tensors: uniform, global, erk, lamp, variance or moments; among classes of channels:
     /// uniform, global or variance
     #[arg(long, value_name = "RULE", default_value_t = Allocation::Uniform)]
@@ -100,7 +93,7 @@ impl Prune {
         let opened = self.from_plan.is_some().then(|| self.open()).transpose()?;
         let plan = self.from_plan.as_deref().map(Plan::read).transpose()?;
         let planned = plan.as_ref().map(|plan| plan.pattern.as_str());
-        if self.pattern == Pattern::Channel || planned == Some("channel") {
+        if self.rule.pattern == Pattern::Channel || planned == Some("channel") {
             return self.run_channels(plan, opened, quiet);
         }
         if let Some(flag) = self.given().or(self.channel.topology.is_some().then_some("--topology")) {
@@ -118,7 +111,7 @@ impl Prune {
             (Some(plan), _) => Task::Plan(plan),
             (_, Some(masks)) => Task::Masks(masks),
             _ => {
-                options.criterion = criterion(self.criterion.as_deref())?;
+                options.criterion = self.rule.of_weights()?;
                 options.check()?;
                 Task::Options(&options)
             }
@@ -195,7 +188,7 @@ impl Prune {
 
     fn options(&self) -> Result<Options> {
         let shared = self.common.options()?;
-        if self.pattern == Pattern::Element
+        if self.rule.pattern == Pattern::Element
             && self.sparsity.is_none()
             && self.rates.is_none()
             && self.from_plan.is_none()
@@ -203,13 +196,13 @@ impl Prune {
         {
             return Err(Error::Usage("--pattern element needs --sparsity RATE or --rates FILE".to_owned()));
         }
-        if matches!(self.pattern, Pattern::NofM(_)) && self.sparsity.is_some() {
+        if matches!(self.rule.pattern, Pattern::NofM(_)) && self.sparsity.is_some() {
             return Err(Error::Usage("N:M says by itself how much is cut: leave --sparsity out".to_owned()));
         }
         Ok(Options {
             sparsity: self.sparsity.unwrap_or(0.0),
-            pattern: self.pattern,
-            keep: self.keep,
+            pattern: self.rule.pattern,
+            keep: self.rule.keep,
             allocation: self.allocation,
             rates: self.rates.as_deref().map(Rates::read).transpose()?,
             selection: shared.selection,
@@ -223,7 +216,8 @@ impl Prune {
     fn check_outputs(&self, model: &Checkpoint) -> Result<()> {
         let out = self.output.as_deref().map(|path| ("-o", path));
         let sides = [("--mask", self.mask.as_deref()), ("--plan", self.plan.as_deref())];
-        let norms = self.criterion.as_deref().and_then(|criterion| criterion.strip_prefix("wanda:")).map(Path::new);
+        let norms =
+            self.rule.criterion.as_deref().and_then(|criterion| criterion.strip_prefix("wanda:")).map(Path::new);
         let inputs = [
             ("--from-plan", self.from_plan.as_deref()),
             ("--from-mask", self.from_mask.as_deref()),
@@ -276,13 +270,6 @@ fn too_few(done: &Outcome, task: &Task) -> Option<String> {
             ))
         }
     }
-}
-
-/// The criterion of single weights, whose file a plan names so that it is found from any folder.
-pub(super) fn criterion(given: Option<&str>) -> Result<Criterion> {
-    let absolute = |path: &str| Some(format!("wanda:{}", std::path::absolute(path).ok()?.to_str()?));
-    let given = given.unwrap_or("magnitude");
-    given.strip_prefix("wanda:").and_then(absolute).as_deref().unwrap_or(given).parse()
 }
 
 /// Those that are given.

@@ -1,6 +1,5 @@
 //! The curve of metric against what is cut, in the journal.
 
-use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +8,7 @@ use secateur::search::{Phase, Round, Save};
 use secateur::{Error, Result};
 
 use super::{Search, saved};
+use crate::cli::output::Output;
 
 /// The curve as it grows; written where there is a journal.
 pub(super) struct Curves {
@@ -20,7 +20,7 @@ pub(super) struct Curves {
 impl Curves {
     pub(super) fn new(search: &Search, lower_is_better: bool) -> Self {
         let name = |path: &Path| path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let channel = search.pattern == secateur::prune::Pattern::Channel;
+        let channel = search.rule.pattern == secateur::prune::Pattern::Channel;
         let saved_name = match search.save {
             Save::Macs => "MACs removed",
             Save::Params => "parameters removed",
@@ -73,14 +73,7 @@ impl Curves {
 
 /// Whole or not at all: somebody may be looking.
 fn replace(path: &Path, contents: &[u8]) -> Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let write = || {
-        let mut file = tempfile::Builder::new().prefix(".secateur-").tempfile_in(folder)?;
-        file.write_all(contents)?;
-        // As any file that a shell makes.
-        #[cfg(unix)]
-        fs::set_permissions(file.path(), std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-        file.persist(path).map_err(|error| error.error)
-    };
-    write().map(drop).map_err(|error| Error::io(path, error))
+    let mut file = Output::file(path, [])?;
+    let written = file.writer().write_all(contents);
+    file.finish(written)
 }

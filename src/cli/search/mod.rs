@@ -9,9 +9,9 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use secateur::checkpoint::check_outputs;
 use secateur::graph::Graph;
-use secateur::prune::{Allocation, Amount, Keep, Options, Pattern, Schedule};
+use secateur::prune::{Allocation, Amount, Options, Pattern, Schedule};
 use secateur::report::PruneFormat;
-use secateur::search::{Cut, Event, Floor, Found, Order, Phase, Ramp, Save, SearchOptions, Strategy, search};
+use secateur::search::{Cut, Event, Floor, Found, Order, Phase, Ramp, Round, Save, SearchOptions, Strategy, search};
 use secateur::{Checkpoint, Error, Result, escape};
 
 use self::curve::Curves;
@@ -20,7 +20,8 @@ use super::channel::Channel;
 use super::common::Common;
 use super::output::{Output, look};
 use super::progress::Line;
-use super::{note, parse, prune};
+use super::rule::Rule;
+use super::{note, parse};
 
 /// Find the smallest version of a model that is still good enough: prune, (fine-tune,) evaluate, again.
 #[derive(Debug, Args)]
@@ -73,16 +74,8 @@ pub(crate) struct Search {
     /// What is to become small: weights, params or macs
     #[arg(long, value_name = "WHAT", default_value_t = Save::Weights)]
     save: Save,
-    /// What is cut: element, N:M to keep N of every M along the input axis, or channel
-    #[arg(long, value_name = "PATTERN", default_value_t = Pattern::Element)]
-    pattern: Pattern,
-    /// How a weight is scored: magnitude (the default), random:SEED or wanda:FILE; how a channel is: variance (the default),
-    /// kurtosis, skewness, mean, l1, l2 or random:SEED
-    #[arg(long, value_name = "CRITERION")]
-    criterion: Option<String>,
-    /// Which scores stay: largest or smallest
-    #[arg(long, value_name = "WHICH", default_value_t = Keep::Largest)]
-    keep: Keep,
+    #[command(flatten)]
+    rule: Rule,
     /// How one rate is shared among layers [default: moments, and dynamically the best of moments, lamp, global and uniform;
     /// for channels uniform, and the best of uniform, global and variance]
     #[arg(long, value_name = "RULE")]
@@ -115,7 +108,7 @@ impl Search {
     pub(crate) fn run(self, quiet: bool) -> Result<()> {
         let lower_is_better = self.evaluation.lower_is_better();
         let floor = self.floor()?;
-        if let Some(flag) = self.channel.given().filter(|_| self.pattern != Pattern::Channel) {
+        if let Some(flag) = self.channel.given().filter(|_| self.rule.pattern != Pattern::Channel) {
             return Err(Error::Usage(format!("{flag} is about channels: add --pattern channel, or leave it out")));
         }
         let cut = self.cut()?;
@@ -180,18 +173,18 @@ impl Search {
     }
 
     fn cut(&self) -> Result<Cut> {
-        if self.pattern == Pattern::Channel {
-            let (criterion, nothing) = (self.criterion.as_deref(), Amount::Sparsity(0.0));
+        if self.rule.pattern == Pattern::Channel {
+            let (criterion, nothing) = (self.rule.criterion.as_deref(), Amount::Sparsity(0.0));
             return self
                 .channel
-                .options(&self.common, nothing, criterion, self.keep, Allocation::Uniform)
+                .options(&self.common, nothing, criterion, self.rule.keep, Allocation::Uniform)
                 .map(Cut::Channels);
         }
         let shared = self.common.options()?;
         Ok(Cut::Elements(Options {
-            pattern: self.pattern,
-            criterion: prune::criterion(self.criterion.as_deref())?,
-            keep: self.keep,
+            pattern: self.rule.pattern,
+            criterion: self.rule.of_weights()?,
+            keep: self.rule.keep,
             selection: shared.selection,
             only_given: self.common.named(),
             memory_bytes: shared.memory_bytes,
@@ -218,7 +211,7 @@ impl Search {
 
     /// The network, which channels need and single weights are counted in operations by.
     fn graph(&self, model: &Checkpoint) -> Result<Option<Graph>> {
-        if self.pattern == Pattern::Channel {
+        if self.rule.pattern == Pattern::Channel {
             return self.channel.graph(model).map(Some);
         }
         self.channel.known_graph(model)
@@ -279,12 +272,8 @@ impl Search {
 }
 
 /// The share of what is to become small that a round does without.
-fn saved(save: Save, round: &secateur::search::Round) -> f64 {
-    match save {
-        Save::Weights => round.sparsity,
-        Save::Params => round.params,
-        Save::Macs => round.macs.unwrap_or(0.0),
-    }
+fn saved(save: Save, round: &Round) -> f64 {
+    save.of(&round.saved()).unwrap_or(0.0)
 }
 
 /// Seconds as a person says them.

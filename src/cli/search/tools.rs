@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-#[cfg(any(feature = "eval", feature = "train"))]
-use secateur::data::DataSet;
 use secateur::data::Normalize;
 use secateur::evaluate::{CommandEvaluator, Evaluator, Metric};
 use secateur::search::{Recalibrator, Tools, identity};
@@ -14,6 +12,8 @@ use secateur::tune::{CommandTuner, FineTuner};
 use secateur::{Checkpoint, Error, Result};
 use serde_json::{Value, json};
 
+#[cfg(any(feature = "eval", feature = "train"))]
+use crate::cli::common::data_set;
 use crate::cli::parse;
 
 /// How candidates are evaluated.
@@ -126,15 +126,6 @@ impl Evaluation {
             json!({"eval": eval, "test": test, "data": files, "metric": self.name(), "normalize": normalize, "output": output}),
         )
     }
-
-    #[cfg(any(feature = "eval", feature = "train"))]
-    fn data(&self, path: &Path) -> Result<DataSet> {
-        let data = DataSet::open(path)?;
-        match &self.normalize {
-            Some(normalize) => data.normalized(normalize.clone()),
-            None => Ok(data),
-        }
-    }
 }
 
 impl Training {
@@ -229,7 +220,7 @@ fn runner(
         let message = "weights alone cannot be run: evaluate them by a command (--eval), or search the .onnx file";
         return Err(Error::format(model.path(), message));
     }
-    let runner = OnnxEvaluator::new(evaluation.data(data)?, evaluation.metric)
+    let runner = OnnxEvaluator::new(data_set(data, evaluation.normalize.as_ref())?, evaluation.metric)
         .batch(evaluation.batch)
         .threads(threads)
         .output(evaluation.network_output.clone());
@@ -250,7 +241,7 @@ fn recalibrator_of(
 ) -> Result<Box<dyn Recalibrator>> {
     use secateur::evaluate::{Recalibration, recalibrate};
 
-    let data = evaluation.data(data)?;
+    let data = data_set(data, evaluation.normalize.as_ref())?;
     let options = Recalibration { threads, ..Recalibration::default() };
     Ok(Box::new(move |model: &Path, out: &Path| recalibrate(&Checkpoint::open(model)?, &data, &options, out).map(drop)))
 }
@@ -280,7 +271,7 @@ fn trainer(evaluation: &Evaluation, training: &Training, data: &Path) -> Result<
         device: training.device.parse().map_err(|why| named("--device", why))?,
         ..TrainOptions::default()
     };
-    Ok(Box::new(Trainer::new(evaluation.data(data)?, options)?))
+    Ok(Box::new(Trainer::new(data_set(data, evaluation.normalize.as_ref())?, options)?))
 }
 
 #[cfg(not(feature = "train"))]
