@@ -185,6 +185,11 @@ fn what_cannot_be_evaluated_is_said() {
     odd.outputs = vec![odd.op("Unheard", &["x"], &[])];
     let error = accuracy().evaluate(&folder.write("odd.onnx", odd.encode())).expect_err("no such operator");
     assert!(matches!(error, Error::Run(_)) && error.to_string().contains("Unheard"), "{error}");
+    let mut lower = Net::new(1, &[-1, 3, 4, 4]);
+    let pads = [("kernel_shape", Value::Ints(vec![2; 2])), ("auto_pad", Value::Text("SAME_LOWER"))];
+    let pool = lower.op("MaxPool", &["x"], &pads);
+    lower.outputs = vec![lower.op("Flatten", &[&pool], &[])];
+    assert!(refusal(accuracy().evaluate(&folder.write("lower.onnx", lower.encode()))).contains("SAME_LOWER"));
     let mut two = small(-1, None);
     two.inputs.push(("y".to_owned(), vec![-1, 7]));
     let unused = folder.write("unused.onnx", two.encode());

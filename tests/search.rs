@@ -318,10 +318,14 @@ fn what_cannot_be_kept_is_said() {
 fn the_better_of_both_statistics_is_kept() {
     let folder = tempfile::tempdir().expect("a folder");
     let (model, engine) = (Checkpoint::open(MODEL).expect("a model"), Engine::cpu(None).expect("the CPU"));
-    // Without new statistics a cut model has no metric at all; then one that is worse; then one that is better.
-    for (name, before, recalibrated) in
-        [("none", Some(f64::NAN), true), ("worse", Some(0.0), true), ("better", None, false)]
-    {
+    // Without new statistics a cut model has no metric at all; then one that is worse; then one that is better; then there
+    // are no new statistics.
+    for (name, before, recalibrated) in [
+        ("none", Some(f64::NAN), true),
+        ("worse", Some(0.0), true),
+        ("better", None, false),
+        ("not there", None, false),
+    ] {
         let out = folder.path().join(format!("{name}.safetensors"));
         let mut evaluator = |path: &Path| -> Result<Measure> {
             let again = path.to_string_lossy().contains("-recalibrated");
@@ -345,8 +349,12 @@ fn the_better_of_both_statistics_is_kept() {
             };
             Ok(Measure { metric, ..found })
         };
-        let mut recalibrator = |model: &Path, out: &Path| -> Result<()> {
-            std::fs::copy(model, out).map(drop).map_err(|error| Error::io(out, error))
+        let mut recalibrator = |model: &Path, out: &Path| -> Result<bool> {
+            if name == "not there" {
+                return Ok(false);
+            }
+            std::fs::copy(model, out).map_err(|error| Error::io(out, error))?;
+            Ok(true)
         };
         let options = SearchOptions { strategy: Strategy::Fixed { step: 0.2 }, evaluations: Some(4), ..options() };
         let tools = Tools { evaluator: &mut evaluator, test: None, tuner: None, recalibrator: Some(&mut recalibrator) };

@@ -81,4 +81,48 @@ mod with_training {
         #[cfg(not(feature = "train-gpu"))]
         run(&["--device", "gpu", "--force"]).code(1).stderr(predicate::str::contains("--features train-gpu"));
     }
+
+    #[test]
+    fn a_search_trains_each_candidate_and_tests_the_best() {
+        let folder = folder();
+        let search = |name: &str, more: &[&str]| {
+            let mut search = secateur();
+            search.args(["search", "net.onnx", "-o", name, "--train-data", "d.safetensors", "--eval-data"]);
+            search.args(["d.safetensors", "--test-data", "d.safetensors", "--normalize", "0.5,0.25", "--batch", "8"]);
+            search.args(["--learning-rate", "0.05", "--max-drop", "1", "--seed", "5", "--format", "json"]);
+            let done = search.args(more).current_dir(folder.path("")).assert().success();
+            serde_json::from_slice::<serde_json::Value>(&done.get_output().stdout).expect("JSON")
+        };
+        let ramp = ["--rounds", "3", "--sparsity", "75%", "--epochs", "4", "--final-epochs", "6"];
+        let found = search("out.onnx", &[&ramp[..], &["--journal", "journal"]].concat());
+        let best = &found["best"];
+        assert_eq!(
+            (&best["sparsity"], &best["metric"], &best["test_metric"]),
+            (&0.75.into(), &1.0.into(), &1.0.into())
+        );
+        let phases: Vec<&str> =
+            found["rounds"].as_array().expect("rounds").iter().flat_map(|r| r["phase"].as_str()).collect();
+        assert_eq!(phases, ["baseline", "rate", "rate", "rate", "final"]);
+        // The cut weights stayed 0 through all of it, and the others did not.
+        let zeros = |name: &str| {
+            let model = secateur::Checkpoint::open(folder.path(name)).expect("a network");
+            let weights = model.get("fc.weight").expect("its weights").clone();
+            let mut bytes = vec![0; weights.bytes() as usize];
+            model.read_exact_at(&weights, 0, &mut bytes).expect("its bytes");
+            bytes.chunks(4).map(|weight| weight == [0; 4]).collect::<Vec<_>>()
+        };
+        let cut = zeros("out.onnx");
+        assert_eq!(cut.iter().filter(|zero| **zero).count(), 24, "of 32");
+        let mut eval = secateur();
+        eval.args(["eval", "out.onnx", "--data", "d.safetensors", "--normalize", "0.5,0.25", "--format", "json"]);
+        eval.current_dir(folder.path("")).assert().success().stdout(predicate::str::contains("\"metric\":1.0"));
+        // The same seed ends the same, with a journal or without.
+        search("again.onnx", &ramp);
+        let read = |name: &str| std::fs::read(folder.path(name)).expect(name);
+        assert!(read("again.onnx") == read("out.onnx"));
+        let rounds = std::fs::read_to_string(folder.path("journal/rounds.jsonl")).expect("rounds");
+        let seeds = rounds.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("a round"));
+        let seeds: Vec<_> = seeds.map(|round| round["seed"].as_u64()).collect();
+        assert_eq!(seeds, [None, Some(6), Some(7), Some(8), Some(9), None, None]);
+    }
 }

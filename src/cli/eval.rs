@@ -8,6 +8,8 @@ use secateur::Result;
 use secateur::data::Normalize;
 use secateur::evaluate::Metric;
 
+use super::parse;
+
 /// How good a network is on a data set.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -33,7 +35,7 @@ pub(crate) struct Eval {
     #[arg(long, value_name = "MEAN,STD", allow_hyphen_values = true)]
     normalize: Option<Normalize>,
     /// Inputs to run at a time, where the model does not fix that [default: 262144 elements, at most 256]
-    #[arg(long, value_name = "N", value_parser = batch)]
+    #[arg(long, value_name = "N", value_parser = parse::batch)]
     batch: Option<NonZeroUsize>,
     /// Which output [default: the first]
     #[arg(long, value_name = "NAME")]
@@ -50,12 +52,6 @@ pub(crate) struct Eval {
 enum EvalFormat {
     Table,
     Json,
-}
-
-/// A number of inputs.
-fn batch(text: &str) -> Result<NonZeroUsize, String> {
-    let within = |batch: &NonZeroUsize| batch.get() <= 1 << 20;
-    text.parse().ok().filter(within).ok_or_else(|| "expected a number between 1 and 1048576".to_owned())
 }
 
 #[cfg(not(feature = "eval"))]

@@ -1,5 +1,6 @@
 //! Sizes, times and rates, as they are written on the command line.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 /// A size in bytes: `1073741824`, `256MiB`, `1.5GiB`, `64MB`.
@@ -65,6 +66,12 @@ fn is_decimal(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
         && text.bytes().any(|byte| byte.is_ascii_digit())
         && text.bytes().filter(|&byte| byte == b'.').count() <= 1
+}
+
+/// A number of inputs at a time.
+pub(crate) fn batch(text: &str) -> Result<NonZeroUsize, String> {
+    let within = |batch: &NonZeroUsize| batch.get() <= 1 << 20;
+    text.parse().ok().filter(within).ok_or_else(|| "expected a number between 1 and 1048576".to_owned())
 }
 
 #[cfg(test)]

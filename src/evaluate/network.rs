@@ -50,6 +50,7 @@ impl Network {
         outputs: impl IntoIterator<Item = &'o str>,
     ) -> Result<Self> {
         let input = fed(path, graph)?;
+        check_padding(path, graph)?;
         let (batch, axes) = fit(path, input, data)?;
         let node = |name: &str| {
             let missing = || Error::Run(format!("{}: rten knows no value `{}`", path.display(), shortened(name)));
@@ -115,6 +116,17 @@ pub(super) fn caught<T>(path: &Path, run: impl FnOnce() -> T) -> Result<T> {
 pub(super) fn failed(path: &Path, why: &str) -> Error {
     let remedy = "check the file with onnx.checker, or let another runtime evaluate it by a command";
     Error::Run(format!("{}: running it with rten: {}; {remedy}", path.display(), shortened(why)))
+}
+
+/// An error where rten 0.27 would run another network than the file says: it takes SAME_LOWER for SAME_UPPER.
+fn check_padding(path: &Path, graph: &Graph) -> Result<()> {
+    let lower = graph::Attribute::Text("SAME_LOWER".to_owned());
+    match graph.nodes.iter().find(|node| node.attributes.get("auto_pad") == Some(&lower)) {
+        Some(node) => {
+            Err(failed(path, &format!("`{}` pads SAME_LOWER, which it does not know", shortened(&node.name))))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The input that the data go to.

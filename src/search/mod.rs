@@ -44,15 +44,16 @@ pub struct Tools<'a> {
 
 /// Whatever estimates the running statistics of a network's normalizations anew, without labels.
 pub trait Recalibrator {
-    /// Writes `model` with new statistics to `out`.
+    /// Writes `model` with new statistics to `out`; `false`, and nothing is written, where this candidate has none: what goes
+    /// through it is not finite.
     ///
     /// # Errors
     /// Whatever keeps it from that; the search then ends, and can be continued.
-    fn recalibrate(&mut self, model: &Path, out: &Path) -> Result<()>;
+    fn recalibrate(&mut self, model: &Path, out: &Path) -> Result<bool>;
 }
 
-impl<F: FnMut(&Path, &Path) -> Result<()>> Recalibrator for F {
-    fn recalibrate(&mut self, model: &Path, out: &Path) -> Result<()> {
+impl<F: FnMut(&Path, &Path) -> Result<bool>> Recalibrator for F {
+    fn recalibrate(&mut self, model: &Path, out: &Path) -> Result<bool> {
         self(model, out)
     }
 }

@@ -45,7 +45,7 @@ pub(crate) struct Search {
     #[arg(long, value_name = "X", conflicts_with = "max_drop", allow_hyphen_values = true)]
     floor: Option<f64>,
     /// How much worse than the unpruned model's the metric may be [default: 0.01 for accuracy and top5]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_hyphen_values = true)]
     max_drop: Option<f64>,
     /// fixed: --step more at each round until the floor breaks; dynamic: a rate for each layer, by what the evaluator says
     #[arg(long, value_enum, default_value_t = StrategyArgument::Dynamic)]
@@ -240,11 +240,12 @@ impl Search {
                         note(&format!("the model: {metric} in {took}; at most {budget} evaluations{left}{tuned}"))
                     });
                 }
-                let share = 100.0 * saved(self.save, best);
-                let metric = best.metric.or(baseline.metric).unwrap_or(f64::NAN);
+                let share = |round: &Round| 100.0 * saved(self.save, round);
+                let shown = |metric: Option<f64>| metric.map_or("–".to_owned(), |metric| format!("{metric:.5}"));
                 let left = seconds_left.map_or_else(String::new, |s| format!(", at most {} left", time(s)));
-                let number = round.round + 1;
-                line.say(&format!("{number}/{budget}  best: {share:.1}% cut at {metric:.5}{left}"));
+                let (number, last, now) = (round.round + 1, share(round), shown(round.metric));
+                let (most, kept) = (share(best), shown(best.metric.or(baseline.metric)));
+                line.say(&format!("{number}/{budget}  {last:.1}% cut: {now}; best {most:.1}% cut: {kept}{left}"));
             }
         }
     }

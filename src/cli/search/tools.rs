@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use secateur::data::Normalize;
 use secateur::evaluate::{CommandEvaluator, Evaluator, Metric};
 use secateur::search::{Recalibrator, Tools, identity};
@@ -18,10 +18,13 @@ use crate::cli::parse;
 
 /// How candidates are evaluated.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Evaluation")]
+#[command(
+    next_help_heading = "Evaluation",
+    group(ArgGroup::new("evaluator").required(true).args(["eval", "eval_data"]))
+)]
 pub(crate) struct Evaluation {
     /// A command that evaluates {model}: the last line of its stdout is the metric, or {"metric": …, "loss": …}
-    #[arg(long, value_name = "COMMAND", required_unless_present = "eval_data", conflicts_with = "eval_data")]
+    #[arg(long, value_name = "COMMAND")]
     eval: Option<String>,
     /// Instead, for .onnx: the built-in runner, on a safetensors file with `inputs` and `labels` (see `secateur dataset`)
     #[arg(long, value_name = "FILE")]
@@ -45,7 +48,7 @@ pub(crate) struct Evaluation {
     #[arg(long, value_name = "MEAN,STD", allow_hyphen_values = true)]
     normalize: Option<Normalize>,
     /// Inputs that are run, or trained on, at a time
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse::batch)]
     batch: Option<NonZeroUsize>,
     /// Which output of the network counts [default: the first]
     #[arg(long, value_name = "NAME", requires = "eval_data")]
@@ -243,7 +246,8 @@ fn recalibrator_of(
 
     let data = data_set(data, evaluation.normalize.as_ref())?;
     let options = Recalibration { threads, ..Recalibration::default() };
-    Ok(Box::new(move |model: &Path, out: &Path| recalibrate(&Checkpoint::open(model)?, &data, &options, out).map(drop)))
+    let of = move |model: &Path, out: &Path| recalibrate(&Checkpoint::open(model)?, &data, &options, out);
+    Ok(Box::new(move |model: &Path, out: &Path| of(model, out).map(|found| found.is_some())))
 }
 
 #[cfg(not(feature = "eval"))]

@@ -55,11 +55,18 @@ pub struct Recalibrated {
 /// over one epoch: for batches drawn at random an unbiased estimate of both. A last batch that is not full is left out, unless
 /// it is the only one.
 ///
+/// `None`, and nothing is written, where what goes into a layer is not finite, or its statistics are not as the file's numbers.
+///
 /// # Errors
 /// [`Error::Graph`] where it is not possible: the network has no `BatchNormalization` whose statistics are arrays of the file
-/// (exporters fold them into convolutions), or they are not finite; [`Error::Run`] where rten cannot run it; otherwise as
+/// (exporters fold them into convolutions); [`Error::Run`] where rten cannot run it; otherwise as
 /// [`Writer::same`] and [`DataSet::read`].
-pub fn recalibrate(model: &Checkpoint, data: &DataSet, options: &Recalibration, out: &Path) -> Result<Recalibrated> {
+pub fn recalibrate(
+    model: &Checkpoint,
+    data: &DataSet,
+    options: &Recalibration,
+    out: &Path,
+) -> Result<Option<Recalibrated>> {
     let path = model.path();
     let no_network = || Error::format(path, "holds weights and no network: only .onnx can be recalibrated");
     let mut graph = model.graph()?.ok_or_else(no_network)?;
@@ -87,9 +94,9 @@ pub fn recalibrate(model: &Checkpoint, data: &DataSet, options: &Recalibration, 
             format!("not possible: {} takes {batch} inputs at a time, {} are there", path.display(), data.len());
         return Err(Error::Graph(message));
     }
-    let totals = estimate(&network, data, &layers, options.threads, batch, batches)?;
-    write(model, &layers, &totals, options.force, out)?;
-    Ok(Recalibrated { layers: layers.len(), batches, batch })
+    let Some(totals) = estimate(&network, data, &layers, options.threads, batch, batches)? else { return Ok(None) };
+    let written = write(model, &layers, &totals, options.force, out)?;
+    Ok(written.then_some(Recalibrated { layers: layers.len(), batches, batch }))
 }
 
 /// Lets the network take any number of inputs at a time where it is fixed to few; the name of the input.
@@ -105,7 +112,7 @@ fn free(path: &Path, graph: &mut Graph, inputs: usize) -> Result<Option<String>>
     }))
 }
 
-/// The statistics of all batches, added up in their order.
+/// The statistics of all batches, added up in their order; `None` where they are not finite.
 fn estimate(
     network: &Network,
     data: &DataSet,
@@ -113,7 +120,7 @@ fn estimate(
     threads: Option<NonZeroUsize>,
     batch: usize,
     batches: usize,
-) -> Result<Vec<Total>> {
+) -> Result<Option<Vec<Total>>> {
     let threads = threads.or_else(|| available_parallelism().ok()).map_or(1, NonZeroUsize::get);
     let pools = pools(threads, batches);
     let mut totals: Vec<Total> = layers.iter().map(|layer| Total::new(layer.channels)).collect();
@@ -126,37 +133,38 @@ fn estimate(
         })?;
         for result in &results {
             for ((total, layer), outputs) in totals.iter_mut().zip(layers).zip(result.chunks_exact(3)) {
-                total.add(outputs).map_err(|why| layer.impossible(network.path(), why))?;
+                if !total.add(outputs).map_err(|why| layer.impossible(network.path(), why))? {
+                    return Ok(None);
+                }
             }
         }
     }
-    Ok(totals)
+    Ok(Some(totals))
 }
 
-fn write(model: &Checkpoint, layers: &[Layer], totals: &[Total], force: bool, out: &Path) -> Result<()> {
+/// Writes them, unless the file's numbers cannot hold them: whether they can.
+fn write(model: &Checkpoint, layers: &[Layer], totals: &[Total], force: bool, out: &Path) -> Result<bool> {
     let writer = Writer::same(model, out, force)?;
     for tensor in model.tensors() {
         let found = layers.iter().zip(totals).find_map(|(layer, total)| {
-            let values = if layer.mean == tensor.name() {
-                total.mean()
+            if layer.mean == tensor.name() {
+                Some(total.mean())
             } else if layer.variance == tensor.name() {
-                total.variance()
+                Some(total.variance())
             } else {
-                return None;
-            };
-            Some((layer, values))
+                None
+            }
         });
         match found {
             None => writer.copy(model, tensor)?,
-            Some((layer, values)) => {
-                let bytes = encoded(tensor, &values).ok_or_else(|| {
-                    layer.impossible(model.path(), "its new statistics are beyond what the file's numbers can hold")
-                })?;
+            Some(values) => {
+                let Some(bytes) = encoded(tensor, &values) else { return Ok(false) };
                 writer.write_all_at(tensor.name(), 0, &bytes)?;
             }
         }
     }
-    writer.finish()
+    writer.finish()?;
+    Ok(true)
 }
 
 /// `values` as `tensor` stores them; `None` where they are not finite then.

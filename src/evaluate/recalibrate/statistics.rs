@@ -15,8 +15,9 @@ impl Total {
         Self { batches: 0.0, means: vec![0.0; channels], variances: vec![0.0; channels] }
     }
 
-    /// Adds a batch: its means, its variances, and the axes of what they are of: inputs, channels, places.
-    pub(super) fn add(&mut self, outputs: &[Output]) -> Result<(), &'static str> {
+    /// Adds a batch: its means, its variances, and the axes of what they are of: inputs, channels, places. Whether they are
+    /// finite.
+    pub(super) fn add(&mut self, outputs: &[Output]) -> Result<bool, &'static str> {
         let [means, variances, axes] = outputs else { return Err("it gives no statistics") };
         let (Some(&inputs), Some(&places)) = (axes.values.first(), axes.values.get(2)) else {
             return Err("it gives no statistics");
@@ -29,14 +30,14 @@ impl Total {
             return Err("a batch has one value of each channel, which has no variance");
         }
         if !means.values.iter().chain(&variances.values).all(|value| value.is_finite()) {
-            return Err("what goes into it is not finite");
+            return Ok(false);
         }
         self.batches += 1.0;
         self.means.iter_mut().zip(&means.values).for_each(|(sum, &mean)| *sum += f64::from(mean));
         let unbiased = count / (count - 1.0);
         let variances = self.variances.iter_mut().zip(&variances.values);
         variances.for_each(|(sum, &variance)| *sum += f64::from(variance) * unbiased);
-        Ok(())
+        Ok(true)
     }
 
     pub(super) fn mean(&self) -> Vec<f64> {

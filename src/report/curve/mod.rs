@@ -64,7 +64,7 @@ pub fn curve_csv(curve: &Curve, out: &mut dyn Write) -> io::Result<()> {
 /// diamonds, the unpruned model as a square, the floor dashed, the best candidate ringed and named.
 ///
 /// Rejected candidates that lie far beyond the others would flatten these: they are arrows at the edge. What is not finite is
-/// left out; a line under the picture counts both. The same curve gives the same bytes.
+/// left out; a line under the picture counts it. The same curve gives the same bytes.
 ///
 /// # Errors
 /// [`Error::Run`](crate::Error::Run) where the drawing library fails, of which no case is known.

@@ -61,9 +61,9 @@ impl Session<'_, '_> {
         let mut measure = self.tools.evaluator.evaluate(&made)?;
         let mut recalibrated = false;
         let again = self.name(&format!("round-{number}-recalibrated"));
-        if let Some(recalibrator) = &mut self.tools.recalibrator {
-            let again = self.journal.clear(&again)?;
-            recalibrator.recalibrate(&made, &again)?;
+        let again = self.journal.clear(&again)?;
+        let recalibrator = self.tools.recalibrator.as_mut();
+        if recalibrator.map_or(Ok(false), |recalibrator| recalibrator.recalibrate(&made, &again))? {
             let second = self.tools.evaluator.evaluate(&again)?;
             recalibrated = match self.options.lower_is_better {
                 _ if !second.metric.is_finite() => false,
