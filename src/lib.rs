@@ -64,6 +64,8 @@
 //!
 //! - `gpu` (default): the GPU engine, through wgpu on Vulkan, Metal or DX12, and the module `gpu`.
 //! - `cli` (default): the binary, and the module `report`, which writes entries as tables, JSON, CSV and Markdown.
+//! - `eval` (default): `evaluate::OnnxEvaluator`, which runs ONNX networks by the crate rten, and recalibration.
+//! - `train`: the module `train`, which trains ONNX networks with the crate burn; `train-gpu`: on a GPU, too.
 //!
 //! Without them the crate is the CPU engine alone. Hosts must be little-endian.
 // The example of the README is tested, too.

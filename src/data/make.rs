@@ -31,9 +31,9 @@ pub struct Recipe {
 /// Files of examples, each gz or not.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// The idx files of MNIST, Fashion-MNIST and EMNIST: any type and number of axes. Bytes stay U8, other numbers become
-    /// F32. Inputs of two axes, height and width, get the channel's before them. Integers are classes and become I64;
-    /// floating labels become F32 values.
+    /// The idx files of MNIST, Fashion-MNIST and EMNIST (whose images lie on their side, and stay so): any type and number of
+    /// axes. Bytes stay U8, other numbers become F32. Inputs of two axes, height and width, get the channel's before them.
+    /// Integers are classes and become I64; floating labels become F32 values.
     Idx {
         /// The inputs.
         images: PathBuf,

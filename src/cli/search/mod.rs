@@ -245,7 +245,11 @@ impl Search {
                 let left = seconds_left.map_or_else(String::new, |s| format!(", at most {} left", time(s)));
                 let (number, last, now) = (round.round + 1, share(round), shown(round.metric));
                 let (most, kept) = (share(best), shown(best.metric.or(baseline.metric)));
-                line.say(&format!("{number}/{budget}  {last:.1}% cut: {now}; best {most:.1}% cut: {kept}{left}"));
+                line.say(&match round.phase {
+                    Phase::Test => format!("on the test set: {last:.1}% cut: {now}"),
+                    Phase::Final => format!("trained once more: {now}"),
+                    _ => format!("{number}/{budget}  {last:.1}% cut: {now}; best {most:.1}% cut: {kept}{left}"),
+                });
             }
         }
     }
