@@ -305,6 +305,57 @@ fn training_goes_on_from_the_best() {
 }
 
 #[test]
+fn a_floor_above_the_model_is_no_floor_of_parts() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("out.safetensors");
+    for strategy in [Strategy::Dynamic, Strategy::Fixed { step: 0.2 }] {
+        // The model has 1: nothing that is cut can have more.
+        let order = Order::LastToFirst;
+        let options = SearchOptions { floor: Floor::At(1.2), order, strategy, evaluations: Some(20), ..options() };
+        let found = find(&options, &out).expect("a search");
+        assert!(found.best.is_none() && !out.exists(), "{strategy:?}");
+    }
+}
+
+#[test]
+fn what_was_only_looked_at_is_still_to_be_trained() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("out.safetensors");
+    let (model, engine) = (Checkpoint::open(MODEL).expect("a model"), Engine::cpu(None).expect("the CPU"));
+    let tuned: RefCell<Vec<std::path::PathBuf>> = RefCell::default();
+    struct Tuner<'a>(&'a RefCell<Vec<std::path::PathBuf>>);
+    impl secateur::tune::FineTuner for Tuner<'_> {
+        fn fine_tune(&mut self, job: &secateur::tune::Tuning) -> Result<String> {
+            std::fs::copy(job.model, job.output).map_err(|error| Error::io(job.output, error))?;
+            self.0.borrow_mut().push(job.output.to_owned());
+            Ok(String::new())
+        }
+    }
+    // Good are the model, and what has one layer cut and was trained.
+    let layers = |path: &Path| -> Result<usize> {
+        let mut cut = 0;
+        let (options, progress) = (Default::default(), Default::default());
+        secateur::audit::audit(&Checkpoint::open(path)?, &options, &progress, &mut |tensor| {
+            cut += usize::from(tensor.zeros * 3 > tensor.count);
+            Ok(())
+        })?;
+        Ok(cut)
+    };
+    let mut evaluator = |path: &Path| -> Result<Measure> {
+        let trained = tuned.borrow().iter().any(|output| output == path);
+        let good = path == Path::new(MODEL) || (trained && layers(path)? == 1);
+        Ok(Measure { metric: f64::from(u8::from(good)), ..Measure::default() })
+    };
+    let mut tuner = Tuner(&tuned);
+    let cut = Cut::Elements(Options { pattern: "2:4".parse().expect("a pattern"), ..Options::default() });
+    let options = SearchOptions { cut, ..options() };
+    let tools = Tools { evaluator: &mut evaluator, test: None, tuner: Some(&mut tuner), recalibrator: None };
+    let found = search(&model, &engine, &options, tools, Some(&out), false, &mut |_| {}).expect("a search");
+    let best = &found.rounds[found.best.expect("a layer that was trained")];
+    assert!(best.tuned && layers(&out).expect("what was found") == 1, "{best:?}");
+}
+
+#[test]
 fn what_cannot_be_kept_is_said() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("out.safetensors");

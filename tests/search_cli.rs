@@ -152,6 +152,7 @@ fn what_fails_or_hangs_is_an_error_and_nothing_is_lost() {
     let found = json(&run(&folder, arguments, Some(eval)));
     assert_eq!(found["evaluations"], 8);
     assert_eq!(fs::read(folder.path("log")).expect("a log").len(), 6, "two rounds were there");
+    assert!(!folder.path("journal/failed.txt").exists(), "what failed has been done since");
     let log = rounds(&folder, "journal")[3]["log"].clone();
     assert!(log.as_str().is_some_and(|log| log.starts_with("looking at ")), "{log}");
 }
@@ -176,12 +177,58 @@ fn nothing_that_keeps_the_floor_is_status_one() {
         ("-o out.onnx --eval-data data.safetensors --max-drop -1", 2, "--max-drop"),
         ("-o out.onnx --eval-data data.safetensors --final-epochs 2", 2, "--train-data"),
         ("-o out.onnx --eval-data none.safetensors", 1, "none.safetensors"),
+        (
+            "-o out.onnx --eval-data data.safetensors --strategy dynamic --rounds 2 --sparsity 40%",
+            2,
+            "--strategy fixed",
+        ),
+        ("-o out.onnx --eval-data data.safetensors --step 30%", 2, "--step is for --strategy fixed"),
+        ("-o out.onnx --eval-data data.safetensors --rounds 2 --sparsity 40% --step 30%", 2, "cannot be used with"),
+        ("-o out.onnx --eval-data data.safetensors --optimizer sgd", 2, "--train-data"),
+        ("-o out.onnx --eval-data data.safetensors --finetune true --epochs 3", 2, "cannot be used with"),
+        ("-o out.onnx --eval-data data.safetensors --pattern 2:4 --allocation lamp", 2, "an N:M pattern has none"),
+        ("-o out.onnx --eval true --max-drop 1 --batch 4", 2, "--batch is about"),
+        ("-o out.onnx --eval true --max-drop 1 --normalize 0,1", 2, "--normalize is about"),
     ] {
         let wrong = run(&folder, arguments, None);
         let said = stderr(&wrong);
         assert_eq!(wrong.status.code(), Some(code), "{arguments}: {said}");
         assert!(said.contains(message), "{arguments}: {said}");
     }
+}
+
+#[test]
+fn what_ran_out_of_time_goes_on_with_more_of_it() {
+    let folder = folder();
+    let arguments = "-o out.onnx --force --eval-data data.safetensors --test-data data.safetensors --max-drop 0.2 \
+        --evaluations 12 --format json --journal journal";
+    let run = |more: &str| run(&folder, &format!("{arguments} {more}"), None);
+    // No time at all: the model itself, and nothing that could be tested.
+    let none = run("--time-limit 1ms");
+    assert_eq!(none.status.code(), Some(1), "{}", stderr(&none));
+    let phases = |journal: &str| {
+        let all = rounds(&folder, journal);
+        all.iter().map(|round| round["phase"].as_str().expect("a phase").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(phases("journal"), ["baseline"]);
+    let whole = json(&run("--time-limit 1h"));
+    assert_eq!(whole["evaluations"], 12);
+    // As if its time had been up after five rounds: what came then is no end any more.
+    let text = fs::read_to_string(folder.path("journal/rounds.jsonl")).expect("rounds");
+    let lines: Vec<&str> = text.lines().collect();
+    let ended = |line: &str, number: usize| {
+        let mut round: Value = serde_json::from_str(line).expect("a round");
+        round["round"] = number.into();
+        round.to_string()
+    };
+    let early = [&lines[..5], &[&ended(lines[12], 5), &ended(lines[13], 6)]].concat().join("\n") + "\n";
+    folder.write("journal/rounds.jsonl", early);
+    let again = json(&run("--time-limit 1h"));
+    assert_eq!(again["best"], whole["best"]);
+    let ends = phases("journal");
+    assert_eq!((ends.len(), &ends[12..]), (14, &["test".to_owned(), "test".to_owned()][..]));
+    let other = search(&folder, &arguments.replace("0.2", "0.3"), None).output().expect("it runs");
+    assert!(stderr(&other).contains("its floor.drop is 0.2, now it is 0.3"), "{}", stderr(&other));
 }
 
 #[test]

@@ -46,8 +46,9 @@ pub(crate) fn memory(text: &str) -> Result<u64, String> {
 /// A time: `90s`, `10m`, `1.5h`.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || "expected a time such as 90s, 10m or 2h".to_owned();
-    let (digits, unit) = text.split_at(text.len() - text.chars().next_back().map_or(0, char::len_utf8));
+    let (digits, unit) = text.split_at(text.find(|c: char| c.is_alphabetic()).unwrap_or(text.len()));
     let scale = match unit {
+        "ms" => 1e-3,
         "s" => 1.0,
         "m" => 60.0,
         "h" => 3600.0,
@@ -117,7 +118,7 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, seconds) in [("90s", 90.0), ("10m", 600.0), ("1.5h", 5400.0), (".5s", 0.5)] {
+        for (text, seconds) in [("90s", 90.0), ("10m", 600.0), ("1.5h", 5400.0), (".5s", 0.5), ("250ms", 0.25)] {
             assert_eq!(duration(text), Ok(Duration::from_secs_f64(seconds)), "{text}");
         }
         for text in ["", "s", "10", "-1s", "0s", "1d", "1e3s", "infs", "1 m", "9999999999h", "5µ"] {

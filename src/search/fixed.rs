@@ -1,5 +1,6 @@
 //! So much more at each round until the floor breaks, then bisection.
 
+use super::bisection::bisect;
 use super::session::{Session, Stop};
 use super::{Phase, Ramp};
 use crate::prune::Allocation;
@@ -35,11 +36,7 @@ pub(super) fn fixed(session: &mut Session, step: f64, ramp: Option<Ramp>, alloca
         // All that was asked for.
         return Ok(());
     }
-    for _ in 0..HALVINGS {
-        let middle = good + (bad - good) / 2.0;
-        if attempt(session, allocation, middle)? { good = middle } else { bad = middle }
-    }
-    Ok(())
+    bisect(good, bad, HALVINGS, |rate| attempt(session, allocation, rate))
 }
 
 fn attempt(session: &mut Session, allocation: Allocation, rate: f64) -> Result<bool, Stop> {

@@ -87,6 +87,19 @@ impl Journal {
         write().map_err(|error: io::Error| Error::io(self.folder.join("rounds.jsonl"), error))
     }
 
+    /// Forgets all but the first `rounds` rounds.
+    pub(super) fn keep(&mut self, rounds: usize) -> Result<()> {
+        let failed = |error: io::Error| Error::io(self.folder.join("rounds.jsonl"), error);
+        self.rounds.seek(SeekFrom::Start(0)).map_err(failed)?;
+        let mut lines = BufReader::new(&self.rounds);
+        let mut length = 0;
+        for _ in 0..rounds {
+            length += lines.read_until(b'\n', &mut Vec::new()).map_err(failed)? as u64;
+        }
+        self.rounds.set_len(length).map_err(failed)?;
+        self.rounds.seek(SeekFrom::Start(length)).map(drop).map_err(failed)
+    }
+
     /// Writes a file beside the rounds, whole or not at all.
     pub(super) fn write(&self, name: &str, contents: &[u8]) -> Result<()> {
         write(&self.folder.join(name), contents)
@@ -142,18 +155,32 @@ fn same(path: &Path, text: &[u8], about: &Value) -> Result<()> {
     let (Some(then), Some(now)) = (found.as_object(), about.as_object()) else {
         return Err(Error::format(path, "is no journal's: an object is expected"));
     };
-    let keys = now.keys().chain(then.keys());
-    let Some(key) = keys.into_iter().find(|key| then.get(*key) != now.get(*key)) else { return Ok(()) };
+    let Some((key, then, now)) = difference(then, now) else { return Ok(()) };
     let shown = |value: Option<&Value>| {
-        value.map_or_else(|| "nothing".to_owned(), |value| crate::shortened(&value.to_string()))
+        value.filter(|value| !value.is_null()).map_or("nothing".to_owned(), |v| crate::shortened(&v.to_string()))
     };
     let message = format!(
         "this journal is about another search: its {} is {}, now it is {}; name another --journal, or ask as before",
-        crate::shortened(key),
-        shown(then.get(key)),
-        shown(now.get(key))
+        crate::shortened(&key),
+        shown(then),
+        shown(now)
     );
     Err(Error::format(path, message))
+}
+
+type Object = serde_json::Map<String, Value>;
+
+/// The first entry that differs, by its path, and what it is in both.
+fn difference<'a>(then: &'a Object, now: &'a Object) -> Option<(String, Option<&'a Value>, Option<&'a Value>)> {
+    let key = now.keys().chain(then.keys()).find(|key| then.get(*key) != now.get(*key))?;
+    let (then, now) = (then.get(key), now.get(key));
+    let inside = match (then.and_then(Value::as_object), now.and_then(Value::as_object)) {
+        (Some(then), Some(now)) => {
+            difference(then, now).map(|(inner, then, now)| (format!("{key}.{inner}"), then, now))
+        }
+        _ => None,
+    };
+    inside.or_else(|| Some((key.clone(), then, now)))
 }
 
 /// The rounds of a journal. A last line that is not whole is what a search that was killed was writing: it goes.

@@ -6,6 +6,7 @@
 //! saves most of those that keep the floor. Strategies are functions of what evaluators said, and every round is in a
 //! *journal* as soon as it has ended: a search that was killed takes them from there and goes on.
 
+mod bisection;
 mod channels;
 mod dynamic;
 mod elements;

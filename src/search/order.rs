@@ -1,5 +1,6 @@
 //! One unit after the other: each is cut as far as its part of the allowed drop goes.
 
+use super::bisection::bisect;
 use super::session::{Session, Stop};
 use super::{Order, Phase, Strategy};
 
@@ -32,16 +33,11 @@ pub(super) fn one_by_one(session: &mut Session, order: Order, strategy: Strategy
 }
 
 fn bisected(session: &mut Session, unit: usize, floor: f64) -> Result<(), Stop> {
-    let (mut good, mut bad) = (0.0, MOST_X);
     if session.units()[unit].grain > 1 && session.units()[unit].grain >= session.units()[unit].most {
         // All or nothing.
         return attempt(session, unit, MOST_X, floor).map(drop);
     }
-    for _ in 0..HALVINGS {
-        let middle = good + (bad - good) / 2.0;
-        if attempt(session, unit, middle, floor)? { good = middle } else { bad = middle }
-    }
-    Ok(())
+    bisect(0.0, MOST_X, HALVINGS, |x| attempt(session, unit, x, floor))
 }
 
 fn stepwise(session: &mut Session, unit: usize, floor: f64, step: f64) -> Result<(), Stop> {
@@ -58,11 +54,7 @@ fn stepwise(session: &mut Session, unit: usize, floor: f64, step: f64) -> Result
         }
         good = rate;
     }
-    for _ in 0..HALVINGS / 2 {
-        let middle = good + (bad - good) / 2.0;
-        if attempt(session, unit, x(middle), floor)? { good = middle } else { bad = middle }
-    }
-    Ok(())
+    bisect(good, bad, HALVINGS / 2, |rate| attempt(session, unit, x(rate), floor))
 }
 
 /// The best so far with more cut of one unit.

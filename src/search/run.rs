@@ -14,7 +14,7 @@ use super::order::one_by_one;
 use super::session::{Session, Stop};
 use super::subject::Subject;
 use super::unit::Unit;
-use super::{Cut, Event, Order, Round, SearchOptions, Strategy, Tools};
+use super::{Cut, Event, Floor, Order, Round, SearchOptions, Strategy, Tools};
 use crate::checkpoint::{Writer, check_outputs};
 use crate::prune::Plan;
 use crate::{Checkpoint, Engine, Error, Result};
@@ -199,10 +199,18 @@ fn about(model: &Checkpoint, options: &SearchOptions, units: &[Unit], tools: &To
         "cut": cut,
         "allocations": options.allocations.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "save": options.save.to_string(),
-        "floor": format!("{:?}", options.floor),
+        "floor": match options.floor {
+            Floor::At(floor) => json!(floor),
+            Floor::Drop(drop) => json!({"drop": drop}),
+        },
         "lower_is_better": options.lower_is_better,
-        "strategy": format!("{:?}", options.strategy),
-        "ramp": options.ramp.map(|ramp| format!("{ramp:?}")),
+        "strategy": match options.strategy {
+            Strategy::Fixed { step } => json!({"step": step}),
+            Strategy::Dynamic => json!("dynamic"),
+        },
+        "ramp": options.ramp.map(|ramp| {
+            json!({"schedule": ramp.schedule.to_string(), "rounds": ramp.rounds, "target": ramp.target})
+        }),
         "order": options.order.to_string(),
         "evaluations": options.evaluations,
         "seed": options.seed,

@@ -47,8 +47,8 @@ pub(super) struct Session<'a, 't> {
     /// Rounds of an earlier run that are still to come.
     replay: VecDeque<Round>,
     rounds: Vec<Round>,
-    /// Of each candidate that is known, its round: by its cuts and the round it came from.
-    known: HashMap<(Vec<u64>, u32), usize>,
+    /// Of each candidate that is known, its round: by its cuts, the round it came from, and whether it was trained.
+    known: HashMap<(Vec<u64>, u32, bool), usize>,
     budget: u32,
     floor: f64,
     /// The round of the best; 0 is the model.
@@ -199,11 +199,11 @@ impl<'a, 't> Session<'a, 't> {
         let further = cuts.iter().zip(&from.cuts).all(|(now, then)| now >= then);
         let base = if tune && self.subject.continues() && further { from.round } else { 0 };
         let same = Some(from.round as usize).filter(|_| cuts == from.cuts && self.trail.is_none());
-        let known = if same.is_some() { same } else { self.known.get(&(cuts.clone(), base)).copied() };
+        let known = if same.is_some() { same } else { self.known.get(&(cuts.clone(), base, tune)).copied() };
         if let Some(known) = known {
             return Ok(self.verdict(known, floor));
         }
-        if self.left() == 0 || self.is_late() {
+        if self.left() == 0 || self.is_late()? {
             return Err(Stop::Spent);
         }
         let allocation = allocation.map(|allocation| allocation.to_string());
@@ -261,13 +261,18 @@ impl<'a, 't> Session<'a, 't> {
         Ok(Some((found[0], found[1])))
     }
 
-    /// Whether no further round is to be started. What an earlier run has done is done again.
-    fn is_late(&self) -> bool {
-        let late = || self.options.time_limit.is_some_and(|limit| self.spent() >= limit.as_secs_f64());
-        match self.replay.front() {
-            Some(next) => matches!(next.phase, Phase::Final | Phase::Test),
-            None => late(),
+    /// Whether no further round is to be started. What an earlier run has done is done again; where it had come to its end
+    /// and there is time for more now, its end is forgotten.
+    fn is_late(&mut self) -> Result<bool> {
+        if self.replay.front().is_some_and(|next| !matches!(next.phase, Phase::Final | Phase::Test)) {
+            return Ok(false);
         }
+        let late = self.options.time_limit.is_some_and(|limit| self.spent() >= limit.as_secs_f64());
+        if !late && !self.replay.is_empty() {
+            self.replay.clear();
+            self.journal.keep(self.rounds.len())?;
+        }
+        Ok(late)
     }
 
     /// Seconds that the search has taken, earlier runs included.
@@ -278,7 +283,7 @@ impl<'a, 't> Session<'a, 't> {
 
     fn verdict(&self, round: usize, floor: Option<f64>) -> Verdict {
         let (round, baseline) = (&self.rounds[round], &self.rounds[0]);
-        let held = self.holds(round.metric, floor.unwrap_or(self.floor));
+        let held = self.holds(round.metric, self.stricter(floor));
         let more = |a: Option<f64>, b: Option<f64>| Some(a? - b?);
         let worse = match self.options.lower_is_better {
             true => more(round.metric, baseline.metric),
@@ -286,6 +291,15 @@ impl<'a, 't> Session<'a, 't> {
         };
         let damage = more(round.loss, baseline.loss).or(worse).filter(|_| round.metric.is_some());
         Verdict { held, damage: damage.unwrap_or(f64::INFINITY) }
+    }
+
+    /// A floor of a candidate's own, where it has one that is no laxer than that of all.
+    fn stricter(&self, floor: Option<f64>) -> f64 {
+        match floor {
+            None => self.floor,
+            Some(floor) if self.options.lower_is_better => floor.min(self.floor),
+            Some(floor) => floor.max(self.floor),
+        }
     }
 
     fn holds(&self, metric: Option<f64>, floor: f64) -> bool {
@@ -314,9 +328,10 @@ impl<'a, 't> Session<'a, 't> {
             // What an evaluator has said should outlive the terminal. Nobody can be told if that fails, too.
             let _ = self.journal.write("failed.txt", format!("round {number}: {error}\n").as_bytes());
         })?;
+        self.journal.clear("failed.txt")?;
         let saved = self.subject.saved(&candidate.cuts)?;
         let metric = Some(measure.metric).filter(|metric| metric.is_finite());
-        let floor = candidate.floor.unwrap_or(self.floor);
+        let floor = self.stricter(candidate.floor);
         let held = candidate.phase == Phase::Baseline || self.holds(metric, floor);
         let accepted = match candidate.phase {
             Phase::Baseline | Phase::Test => false,
@@ -372,7 +387,7 @@ impl<'a, 't> Session<'a, 't> {
             self.best = index;
         }
         if !matches!(round.phase, Phase::Test | Phase::Final) {
-            self.known.insert((candidate.cuts, candidate.base), index);
+            self.known.insert((candidate.cuts, candidate.base, candidate.tune), index);
         }
         self.rounds.push(round);
         index

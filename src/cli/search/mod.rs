@@ -48,11 +48,13 @@ pub(crate) struct Search {
     #[arg(long, value_name = "X", allow_hyphen_values = true)]
     max_drop: Option<f64>,
     /// fixed: --step more at each round until the floor breaks; dynamic: a rate for each layer, by what the evaluator says
-    #[arg(long, value_enum, default_value_t = StrategyArgument::Dynamic)]
-    strategy: StrategyArgument,
+    /// [default: dynamic, or fixed with --rounds]
+    #[arg(long, value_enum)]
+    strategy: Option<StrategyArgument>,
     /// The share that is cut more at each round of --strategy fixed
-    #[arg(long, value_name = "RATE", value_parser = parse::rate, default_value = "5%")]
-    step: f64,
+    /// [default: 5%]
+    #[arg(long, value_name = "RATE", value_parser = parse::rate, conflicts_with = "rounds")]
+    step: Option<f64>,
     /// Evaluate at most so many candidates, the model itself included [default: 20 and 3 a unit, from 32 to 200]
     #[arg(long, value_name = "N")]
     evaluations: Option<u32>,
@@ -121,10 +123,11 @@ impl Search {
         let ramp = self.rounds.zip(self.sparsity);
         let ramp = ramp.map(|(rounds, target)| Ramp { schedule: self.schedule, rounds, target });
         let strategy = match self.strategy {
-            _ if ramp.is_some() => Strategy::Fixed { step: self.step },
-            StrategyArgument::Fixed => Strategy::Fixed { step: self.step },
-            StrategyArgument::Dynamic => Strategy::Dynamic,
+            Some(StrategyArgument::Dynamic) => Strategy::Dynamic,
+            None if ramp.is_none() => Strategy::Dynamic,
+            _ => Strategy::Fixed { step: self.step.unwrap_or(0.05) },
         };
+        self.check(strategy)?;
         let options = SearchOptions {
             cut,
             graph: graph.as_ref(),
@@ -140,7 +143,7 @@ impl Search {
             seed: self.training.seed,
             final_epochs: self.training.final_epochs,
             journal: self.journal.as_deref(),
-            about: serde_json::json!([self.evaluation.about()?, self.training.about()?]),
+            about: self.about()?,
         };
         options.check(self.training.trains())?;
         let engine = self.common.engine()?;
@@ -159,6 +162,27 @@ impl Search {
         let mut out = Output::stdout();
         let printed = self.format.write_search(&mut out.writer(), &found, look());
         out.finish(printed)
+    }
+
+    /// What is asked for where it means nothing.
+    fn check(&self, strategy: Strategy) -> Result<()> {
+        let wrong = |message: &str| Err(Error::Usage(message.to_owned()));
+        if self.step.is_some() && strategy == Strategy::Dynamic {
+            return wrong("--step is for --strategy fixed: dynamic rates go where the evaluator leads");
+        }
+        if self.allocation.is_some() && matches!(self.rule.pattern, Pattern::NofM(_)) {
+            return wrong("--allocation shares out a rate, and an N:M pattern has none: leave it out");
+        }
+        self.evaluation.check(self.training.has_data())
+    }
+
+    /// What tells how candidates are evaluated and trained from other ways.
+    fn about(&self) -> Result<serde_json::Value> {
+        let (evaluation, mut training) = (self.evaluation.about()?, self.training.about()?);
+        if self.training.has_data() {
+            training["batch"] = serde_json::json!(self.evaluation.batch);
+        }
+        Ok(serde_json::json!({"evaluation": evaluation, "training": training}))
     }
 
     fn floor(&self) -> Result<Floor> {
@@ -232,8 +256,9 @@ impl Search {
                 curves.add(round, *floor, *replayed);
                 if round.phase == Phase::Baseline && !quiet {
                     let metric = round.metric.unwrap_or(f64::NAN);
-                    let left =
-                        seconds_left.map_or_else(String::new, |s| format!(", about {} if each takes as long", time(s)));
+                    let limit = self.time_limit.map_or(f64::INFINITY, |limit| limit.as_secs_f64());
+                    let left = seconds_left
+                        .map_or_else(String::new, |s| format!(", about {} if each takes as long", time(s.min(limit))));
                     let tuned = if self.training.trains() { ", training not counted" } else { "" };
                     let took = time(round.seconds);
                     line.aside(|| {

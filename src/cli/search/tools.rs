@@ -32,7 +32,7 @@ pub(crate) struct Evaluation {
     /// Evaluate the model and the best on these, once, at the end: the test set of --eval-data
     #[arg(long, value_name = "FILE", requires = "eval_data")]
     test_data: Option<PathBuf>,
-    /// The same of --eval: a command that evaluates {model} on a test set
+    /// With --eval: a command that evaluates {model} on a test set, run once for the model and once for the best
     #[arg(long, value_name = "COMMAND", requires = "eval")]
     test: Option<String>,
     /// What is measured on --eval-data: accuracy, top5, cross-entropy or mse
@@ -49,7 +49,7 @@ pub(crate) struct Evaluation {
     normalize: Option<Normalize>,
     /// Inputs that are run, or trained on, at a time
     #[arg(long, value_name = "N", value_parser = parse::batch)]
-    batch: Option<NonZeroUsize>,
+    pub(super) batch: Option<NonZeroUsize>,
     /// Which output of the network counts [default: the first]
     #[arg(long, value_name = "NAME", requires = "eval_data")]
     network_output: Option<String>,
@@ -72,28 +72,28 @@ pub(crate) struct Training {
     #[arg(long, value_name = "FILE")]
     train_data: Option<PathBuf>,
     /// How often each candidate goes through --train-data
-    #[arg(long, value_name = "N", default_value_t = 1.0)]
+    #[arg(long, value_name = "N", default_value_t = 1.0, requires = "train_data", conflicts_with = "finetune")]
     epochs: f64,
     /// Train the best once more, for so many epochs, and keep that if the metric does not fall
     #[arg(long, value_name = "N")]
     pub(super) final_epochs: Option<f64>,
     /// The learning rate at the start of each training [default: 0.01 for sgd, 0.001 for adam]
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", requires = "train_data", conflicts_with = "finetune")]
     learning_rate: Option<f64>,
     /// sgd (with momentum) or adam
-    #[arg(long, value_name = "NAME", default_value = "adam")]
+    #[arg(long, value_name = "NAME", default_value = "adam", requires = "train_data", conflicts_with = "finetune")]
     optimizer: String,
     /// How the learning rate goes on in each training: constant or cosine
-    #[arg(long, value_name = "NAME", default_value = "cosine")]
+    #[arg(long, value_name = "NAME", default_value = "cosine", requires = "train_data", conflicts_with = "finetune")]
     learning_schedule: String,
     /// Each weight is drawn towards 0 by so much
-    #[arg(long, value_name = "X", default_value_t = 0.0)]
+    #[arg(long, value_name = "X", default_value_t = 0.0, requires = "train_data", conflicts_with = "finetune")]
     weight_decay: f64,
     /// What random numbers come from
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     pub(super) seed: u64,
     /// What trains: cpu or gpu
-    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", requires = "train_data", conflicts_with = "finetune")]
     device: String,
 }
 
@@ -120,6 +120,19 @@ impl Evaluation {
         files.into_iter().filter_map(|(flag, path)| Some((flag, path.as_deref()?))).collect()
     }
 
+    /// Options of data where there are none.
+    pub(super) fn check(&self, trains: bool) -> Result<()> {
+        let data = trains || self.eval_data.is_some();
+        let given = [
+            ("--batch", self.batch.is_some() && !data),
+            ("--normalize", self.normalize.is_some() && !data && self.recalibrate.is_none()),
+        ];
+        given.iter().find(|(_, given)| *given).map_or(Ok(()), |(flag, _)| {
+            let message = format!("{flag} is about --eval-data and --train-data, and there is neither: leave it out");
+            Err(Error::Usage(message))
+        })
+    }
+
     /// What tells it from other ways to evaluate.
     pub(super) fn about(&self) -> Result<Value> {
         let files: Vec<Value> = self.inputs().iter().map(|(_, path)| identity(path)).collect::<Result<_>>()?;
@@ -135,6 +148,11 @@ impl Training {
     /// Whether candidates are trained.
     pub(super) fn trains(&self) -> bool {
         self.finetune.is_some() || self.train_data.is_some()
+    }
+
+    /// Whether they are trained by the built-in trainer.
+    pub(super) fn has_data(&self) -> bool {
+        self.train_data.is_some()
     }
 
     /// Files that are read.

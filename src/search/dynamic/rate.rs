@@ -1,5 +1,6 @@
 //! One rate that all units share.
 
+use super::super::bisection::bisect;
 use super::super::session::{Session, Stop};
 use super::super::{Cut, Phase};
 use crate::prune::{Allocation, Pattern};
@@ -22,7 +23,7 @@ pub(super) fn shared(session: &mut Session) -> Result<(), Stop> {
         return session.attempt(Phase::Rate, None, cuts, None).map(drop);
     }
     let Some((first, others)) = options.allocations.split_first() else { return Ok(()) };
-    bisect(session, *first, 0.0, MOST_X, HALVINGS)?;
+    bisect(0.0, MOST_X, HALVINGS, |x| attempt(session, *first, x))?;
     for other in others {
         let now = -(-session.saved(&session.best().cuts.clone())?).ln_1p();
         // The rate at which this allocation saves a little more than the best does.
@@ -33,17 +34,8 @@ pub(super) fn shared(session: &mut Session) -> Result<(), Stop> {
             if -(-saved).ln_1p() < now + BETTER { low = middle } else { high = middle }
         }
         if attempt(session, *other, high)? {
-            bisect(session, *other, high, f64::min(2.0 * high + 0.1, MOST_X), FURTHER)?;
+            bisect(high, f64::min(2.0 * high + 0.1, MOST_X), FURTHER, |x| attempt(session, *other, x))?;
         }
-    }
-    Ok(())
-}
-
-fn bisect(session: &mut Session, by: Allocation, good: f64, bad: f64, halvings: u32) -> Result<(), Stop> {
-    let (mut good, mut bad) = (good, bad);
-    for _ in 0..halvings {
-        let middle = good + (bad - good) / 2.0;
-        if attempt(session, by, middle)? { good = middle } else { bad = middle }
     }
     Ok(())
 }
