@@ -305,6 +305,40 @@ fn training_goes_on_from_the_best() {
 }
 
 #[test]
+fn what_is_asked_for_has_the_evaluations_that_it_takes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = |name: &str| folder.path().join(name);
+    let ramp = Some(Ramp { schedule: Schedule::Linear, rounds: 40, target: 0.2 });
+    let fixed = Strategy::Fixed { step: 0.05 };
+    let all = SearchOptions { strategy: fixed, ramp, floor: Floor::Drop(1.0), ..options() };
+    let found = find(&all, &out("rounds.safetensors")).expect("a search");
+    assert!((found.best_round().expect("all of it").sparsity - 0.2).abs() < 1e-3 && found.evaluations == 41);
+    let few = SearchOptions { evaluations: Some(40), ..all.clone() };
+    assert!(matches!(find(&few, &out("few.safetensors")), Err(Error::Usage(_))));
+    let pattern = Options { pattern: "2:4".parse().expect("a pattern"), ..Options::default() };
+    let no_rate = SearchOptions { cut: Cut::Elements(pattern), ..all };
+    assert!(matches!(find(&no_rate, &out("pattern.safetensors")), Err(Error::Usage(_))));
+    // One after the other, and the first of the network, which comes last, has its turn.
+    for strategy in [Strategy::Dynamic, fixed] {
+        let options = SearchOptions { order: Order::LastToFirst, strategy, ..options() };
+        let found = find(&options, &out(&format!("{strategy:?}.safetensors"))).expect("a search");
+        assert!(found.rounds.iter().any(|round| round.cuts[0] > 0), "{strategy:?}");
+    }
+}
+
+#[test]
+fn a_test_that_fails_takes_nothing_away() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("out.safetensors");
+    let (model, engine) = (Checkpoint::open(MODEL).expect("a model"), Engine::cpu(None).expect("the CPU"));
+    let mut evaluator = worth;
+    let mut test = |_: &Path| -> Result<Measure> { Err(Error::Run("no such data".to_owned())) };
+    let tools = Tools { evaluator: &mut evaluator, test: Some(&mut test), tuner: None, recalibrator: None };
+    let error = search(&model, &engine, &options(), tools, Some(&out), false, &mut |_| {}).expect_err("a test");
+    assert!(error.to_string().contains("no such data") && worth(&out).expect("what was found").metric < 1.0);
+}
+
+#[test]
 fn a_floor_above_the_model_is_no_floor_of_parts() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = folder.path().join("out.safetensors");

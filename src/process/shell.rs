@@ -12,10 +12,11 @@ pub(crate) fn absolute(path: &Path) -> Result<PathBuf> {
 }
 
 /// `command` with each placeholder, such as `{model}`, replaced by its path, quoted for the shell where it needs to be;
-/// quotes that the user has put around a placeholder give way.
+/// quotes that the user has put around a placeholder give way, and those that it is inside of end before it and go on after.
 pub(crate) fn filled(command: &str, values: &[(&str, &OsStr)]) -> OsString {
     let mut line = OsString::new();
     let mut rest = command;
+    let mut open = None;
     loop {
         let places = values.iter().filter_map(|(name, value)| Some((rest.find(name)?, *name, *value)));
         let Some((at, name, value)) = places.min_by_key(|(at, ..)| *at) else { break };
@@ -26,11 +27,30 @@ pub(crate) fn filled(command: &str, values: &[(&str, &OsStr)]) -> OsString {
             None => (before, after),
         };
         line.push(before);
+        open = open_quote(before, open);
+        let quote = open.filter(|_| !is_plain(value)).map(String::from).unwrap_or_default();
+        line.push(&quote);
         line.push(quoted(value));
+        line.push(&quote);
         rest = after;
     }
     line.push(rest);
     line
+}
+
+/// The quote that is open after `text`, before which `open` was.
+fn open_quote(text: &str, mut open: Option<char>) -> Option<char> {
+    let mut letters = text.chars();
+    while let Some(letter) = letters.next() {
+        match (open, letter) {
+            // Whatever follows it is itself.
+            (None | Some('"'), '\\') if cfg!(unix) => drop(letters.next()),
+            (None, '"' | '\'') => open = Some(letter),
+            (Some(quote), letter) if letter == quote => open = None,
+            _ => {}
+        }
+    }
+    open
 }
 
 /// Nothing in it means anything to a shell, so that it may also be inside quotes of the user's.

@@ -144,6 +144,19 @@ impl Default for SearchOptions<'_> {
 }
 
 impl SearchOptions<'_> {
+    /// How many candidates are evaluated at most, of so many units, where nobody says: 20 and 3 a unit, from 32 to 200, but as
+    /// many as rounds or an order take.
+    pub(super) fn usual_evaluations(&self, units: u64) -> u32 {
+        let usual = (20 + 3 * units).clamp(32, 200);
+        let each = match self.strategy {
+            _ if self.order == Order::Together => 0,
+            Strategy::Dynamic => 6,
+            Strategy::Fixed { step } => (1.0 / step).ceil() as u64 + 3,
+        };
+        let rounds = self.ramp.map_or(0, |ramp| u64::from(ramp.rounds) + 7);
+        u32::try_from(usual.max(units.saturating_mul(each).saturating_add(1)).max(rounds)).unwrap_or(u32::MAX)
+    }
+
     /// Checks what can be known to be wrong without a model.
     ///
     /// # Errors
@@ -180,6 +193,12 @@ impl SearchOptions<'_> {
         if let Some(ramp) = self.ramp {
             if self.strategy == Strategy::Dynamic {
                 return wrong("--rounds is for --strategy fixed: dynamic rates go where the evaluator leads");
+            }
+            if matches!(&self.cut, Cut::Elements(elements) if elements.pattern != Pattern::Element) {
+                return wrong("--rounds lead to a rate, and an N:M pattern has none: leave them out");
+            }
+            if self.evaluations.is_some_and(|evaluations| evaluations <= ramp.rounds) {
+                return wrong("--evaluations are fewer than --rounds and the model itself");
             }
             if self.order != Order::Together {
                 return wrong("--rounds is for all units together: leave --order out");

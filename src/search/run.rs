@@ -90,7 +90,8 @@ impl Found {
 /// # Errors
 /// [`Error::Usage`] where the options contradict each other, `out` may not be written, or the journal is another search's;
 /// [`Error::Run`] where an evaluator or a trainer fails; [`Error::Format`] and [`Error::Tensor`] where nothing of the model
-/// can be cut; [`Error::Io`]. What has been found until then is in the journal.
+/// can be cut; [`Error::Io`]. What has been found until then is in the journal; where only the last training or the test fails,
+/// it is in `out`, too.
 pub fn search(
     model: &Checkpoint,
     engine: &Engine,
@@ -135,18 +136,18 @@ pub fn search(
     }
     let evaluations = session.rounds().len() as u32;
     let is_found = session.best().round > 0;
-    if let Some(epochs) = options.final_epochs.filter(|_| is_found) {
-        session.finish(epochs)?;
+    let finished = options.final_epochs.filter(|_| is_found).map_or(Ok(()), |epochs| session.finish(epochs));
+    // Whatever fails from here on, what was searched for is there.
+    if let Some(out) = out.filter(|_| is_found) {
+        session.write(out, force)?;
     }
+    finished?;
     let plan = subject.plan(&session.best().cuts)?;
     if session.journal().is_kept() && is_found {
         let text = serde_json::to_vec_pretty(&plan).map_err(|e| Error::io("plan.json", std::io::Error::other(e)))?;
         session.journal().write("plan.json", &text)?;
     }
     let test = if is_found { session.test()? } else { None };
-    if let Some(out) = out.filter(|_| is_found) {
-        session.write(out, force)?;
-    }
     let unit = |(unit, cut): (&Unit, &u64)| SearchedUnit { name: unit.name.clone(), size: unit.size, cut: *cut };
     let best = session.best().round as usize;
     Ok(Found {
@@ -236,6 +237,6 @@ pub fn identity(path: &Path) -> Result<serde_json::Value> {
     Ok(json!({
         "path": absolute.display().to_string(),
         "bytes": metadata.len(),
-        "modified": modified.map(|since| since.as_secs_f64()),
+        "modified_nanoseconds": modified.and_then(|since| u64::try_from(since.as_nanos()).ok()),
     }))
 }

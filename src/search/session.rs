@@ -83,7 +83,7 @@ impl<'a, 't> Session<'a, 't> {
         watch: &'a mut dyn FnMut(&Event),
     ) -> Result<Self> {
         let units = subject.units().len() as u64;
-        let budget = options.evaluations.unwrap_or_else(|| (20 + 3 * units).clamp(32, 200) as u32);
+        let budget = options.evaluations.unwrap_or_else(|| options.usual_evaluations(units));
         let mut this = Self {
             model,
             subject,
@@ -268,6 +268,10 @@ impl<'a, 't> Session<'a, 't> {
             return Ok(false);
         }
         let late = self.options.time_limit.is_some_and(|limit| self.spent() >= limit.as_secs_f64());
+        if !self.replay.is_empty() && !self.is_there() {
+            // The best was trained once more, and what it was before that is gone.
+            return Ok(true);
+        }
         if !late && !self.replay.is_empty() {
             self.replay.clear();
             self.journal.keep(self.rounds.len())?;

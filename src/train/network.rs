@@ -138,24 +138,38 @@ impl Network {
     }
 
     /// What the Softmax or LogSoftmax takes that makes `name`, if one does: the logits, of which a loss is better computed.
-    pub(super) fn logits<'a>(&'a self, name: &'a str) -> &'a str {
+    ///
+    /// # Errors
+    /// Where something else comes after it: its results would be taken for logits.
+    pub(super) fn logits<'a>(&'a self, name: &'a str) -> Result<&'a str, String> {
+        let mut moved = None;
         let maker = |name: &str| self.graph.nodes.iter().find(|node| node.outputs.iter().any(|output| output == name));
         let mut at = name;
         // No more steps than operators.
         for _ in 0..self.graph.nodes.len() {
-            let Some(node) = maker(at) else { return name };
-            let Some(input) = node.inputs.first() else { return name };
+            let Some(node) = maker(at) else { return Ok(name) };
+            let Some(input) = node.inputs.first() else { return Ok(name) };
             let along = match node.attributes.get("axis") {
                 Some(crate::graph::Attribute::Int(axis)) => *axis,
                 _ => -1,
             };
             match node.op.as_str() {
                 "Identity" => at = input,
-                "Softmax" | "LogSoftmax" if matches!(along, 1 | -1) => return input,
-                _ => return name,
+                "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" | "Cast" | "Dropout" => {
+                    (moved, at) = (Some(&node.op), input)
+                }
+                "Softmax" | "LogSoftmax" => match moved {
+                    Some(op) => {
+                        let remedy = "give the network without what follows its logits";
+                        return Err(format!("has {op} after its {}: {remedy}", node.op));
+                    }
+                    None if matches!(along, 1 | -1) => return Ok(input),
+                    None => return Ok(name),
+                },
+                _ => return Ok(name),
             }
         }
-        name
+        Ok(name)
     }
 
     /// The operators behind these values.

@@ -126,7 +126,7 @@ impl Trainer {
         network.check_input(self.data.shape()).map_err(fail)?;
         let classes = matches!(self.data.labels(), Labels::Classes(_));
         let output = network.output().map_err(fail)?;
-        let wanted = if classes { network.logits(output) } else { output };
+        let wanted = if classes { network.logits(output).map_err(fail)? } else { output };
         let route = network.route(&[wanted.to_owned()]).map_err(fail)?;
         if network.parameters.is_empty() {
             return Err(fail(

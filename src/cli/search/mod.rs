@@ -55,10 +55,11 @@ pub(crate) struct Search {
     /// [default: 5%]
     #[arg(long, value_name = "RATE", value_parser = parse::rate, conflicts_with = "rounds")]
     step: Option<f64>,
-    /// Evaluate at most so many candidates, the model itself included [default: 20 and 3 a unit, from 32 to 200]
+    /// Evaluate at most so many candidates, the model itself included [default: 20 and 3 a unit, from 32 to 200, or what
+    /// --rounds and --order take]
     #[arg(long, value_name = "N")]
     evaluations: Option<u32>,
-    /// Start no further round after this: 90s, 10m, 2h
+    /// Start no further candidate after this: 90s, 10m, 2h
     #[arg(long, value_name = "TIME", value_parser = parse::duration)]
     time_limit: Option<Duration>,
     /// Instead of steps: so many rounds towards --sparsity, along --schedule
@@ -296,7 +297,8 @@ impl Search {
             )
         });
         let (floor, model) = (found.floor, escape(&self.common.model.display().to_string()));
-        let remedy = "allow a larger --max-drop, a lower --floor, or train in between";
+        let other = if lower { "higher" } else { "lower" };
+        let remedy = format!("allow a larger --max-drop, a {other} --floor, or train in between");
         Error::Run(format!("{model}: no cut keeps {floor}{told}: {remedy}"))
     }
 }

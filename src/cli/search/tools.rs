@@ -80,10 +80,10 @@ pub(crate) struct Training {
     /// The learning rate at the start of each training [default: 0.01 for sgd, 0.001 for adam]
     #[arg(long, value_name = "X", requires = "train_data", conflicts_with = "finetune")]
     learning_rate: Option<f64>,
-    /// sgd (with momentum) or adam
+    /// sgd (with momentum), adam or adamw
     #[arg(long, value_name = "NAME", default_value = "adam", requires = "train_data", conflicts_with = "finetune")]
     optimizer: String,
-    /// How the learning rate goes on in each training: constant or cosine
+    /// How the learning rate goes on in each training: constant, cosine, or step:EPOCHS,FACTOR
     #[arg(long, value_name = "NAME", default_value = "cosine", requires = "train_data", conflicts_with = "finetune")]
     learning_schedule: String,
     /// Each weight is drawn towards 0 by so much

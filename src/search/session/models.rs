@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::Round;
 use super::super::journal::remove;
+use super::super::{Phase, Round};
 use super::{Candidate, Session};
 use crate::evaluate::Measure;
 use crate::tune::Tuning;
@@ -36,6 +36,11 @@ impl Session<'_, '_> {
         self.tools.tuner.is_some() || self.tools.recalibrator.is_some()
     }
 
+    /// Whether the model of the best is where it can be gone on from.
+    pub(super) fn is_there(&self) -> bool {
+        self.best == 0 || !self.keeps_models() || self.file(self.best()).exists()
+    }
+
     /// Cuts, trains, recalibrates and evaluates; whether the recalibrated one is better.
     pub(super) fn make(&mut self, candidate: &Candidate) -> Result<(Measure, bool)> {
         let number = self.rounds.len() as u32;
@@ -49,13 +54,21 @@ impl Session<'_, '_> {
             base => Some(Checkpoint::open(self.file(&self.rounds[base as usize]))?),
         };
         let base = opened.as_ref().unwrap_or(self.model);
-        self.subject.cut(base, &candidate.cuts, &cut, wanted, false)?;
+        let cut = if candidate.phase == Phase::Final && !self.subject.continues() {
+            // What cannot be cut again has nothing more to be cut.
+            self.file(self.best())
+        } else {
+            self.subject.cut(base, &candidate.cuts, &cut, wanted, false)?;
+            cut
+        };
         let mut log = String::new();
         if let Some(tuner) = self.tools.tuner.as_mut().filter(|_| candidate.tune) {
             let mask = Some(mask.as_path()).filter(|mask| mask.exists());
             let seed = self.options.seed.wrapping_add(number.into());
             log = tuner.fine_tune(&Tuning { model: &cut, mask, output: &made, epochs: candidate.epochs, seed })?;
-            remove(&cut)?;
+            if cut != self.file(self.best()) {
+                remove(&cut)?;
+            }
             remove(&self.journal.folder().join("mask.safetensors"))?;
         }
         let mut measure = self.tools.evaluator.evaluate(&made)?;
