@@ -319,6 +319,16 @@ fn a_softmax_at_the_end_is_part_of_the_loss() {
 }
 
 #[test]
+fn what_comes_after_a_softmax_is_not_taken_for_logits() {
+    let folder = Folder::new();
+    let mut net = small(3);
+    let softmax = net.op("Softmax", &[&net.outputs[0].clone()], &[("axis", Value::Int(1))]);
+    net.outputs = vec![net.op("Flatten", &[&softmax], &[])];
+    let error = train(&net, halves(&folder, "d.safetensors", 16), options(), None).expect_err("a double softmax");
+    assert!(error.to_string().contains("has Flatten after its Softmax"), "{error}");
+}
+
+#[test]
 fn values_are_learnt_by_their_squared_error() {
     let folder = Folder::new();
     let mut net = Net::new(3, &[-1, 4]);

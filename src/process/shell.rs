@@ -123,6 +123,11 @@ mod tests {
         assert_eq!(fill("--x={model}", "it's $HOME"), r"--x='it'\''s $HOME'");
         assert_eq!(fill("{model}{model}", "{mask}"), "'{mask}''{mask}'", "what is filled in is not filled again");
         assert_eq!(fill("sh -c \"run {model}\"", "/tmp/a"), "sh -c \"run /tmp/a\"");
+        assert_eq!(
+            fill("run \"--model={model}\" 'a{model}'", "/tmp/a b"),
+            r#"run "--model="'/tmp/a b'"" 'a''/tmp/a b'''"#
+        );
+        assert_eq!(fill(r#"echo \"{model}"#, "a b"), r#"echo \"'a b'"#, "no quote is open");
         assert_eq!(fill("", "x"), "");
     }
 
@@ -133,5 +138,8 @@ mod tests {
         let line = filled("printf %s {model}", &[("{model}", odd)]);
         let written = command(&line).output().unwrap();
         assert_eq!(written.stdout, odd.as_bytes());
+        let line = filled("printf %s%s \"<{model}\" '{model}>'", &[("{model}", odd)]);
+        let written = command(&line).output().unwrap();
+        assert_eq!(written.stdout, [b"<", odd.as_bytes(), odd.as_bytes(), b">"].concat());
     }
 }
