@@ -9,6 +9,7 @@ struct Tile {
     length: u32,
     mask: u32,
     cut: u32,
+    index: u32,
 }
 
 // Bits of an element: 8, 16, 32 or 64.
@@ -25,7 +26,6 @@ fn main(
         return;
     }
     let tile = tiles[index];
-    // The last word may be shared with what nobody reads.
     let words = (tile.length * WIDTH + 31u) / 32u;
     let first = tile.start * (WIDTH / 8u) / 4u;
     for (var i = thread; i < words; i += 256u) {
@@ -43,6 +43,11 @@ fn main(
             default: {
                 kept = 0u - (bits & 1u);
             }
+        }
+        // The last word may be shared with what is not of this tile.
+        let rest = (tile.length - element) * WIDTH;
+        if rest < 32u {
+            kept |= 0xffffffffu << rest;
         }
         data[first + i] &= kept;
     }

@@ -1,7 +1,7 @@
 // The moments of runs of weights that lie side by side, a workgroup for each tile of up to 4096 elements.
 //
-// A tile lies within 4096 elements counted from a multiple of 4096, so that its loads are whole and aligned vectors;
-// elements outside it are masked. All of it stays in registers, 16 elements a thread, while the workgroup finds first
+// A tile lies within 4096 elements counted from the vector that it starts in, so that its loads are whole and aligned
+// vectors; elements outside it are masked. All of it stays in registers, 16 elements a thread, while the workgroup finds first
 // its extremes and mean and then the sums of powers around that mean.
 
 struct Tile {
@@ -15,7 +15,6 @@ struct Tile {
 @group(0) @binding(2) var<storage, read_write> partials: array<Partial>;
 
 const THREADS: u32 = 256u;
-const WINDOW: u32 = 4096u;
 
 // Sixteen elements as f32 bits, and where each is from the start of the tile.
 struct Elements {
@@ -30,7 +29,8 @@ struct Elements {
 }
 
 fn load(start: u32, thread: u32) -> Elements {
-    let first = start / WINDOW * WINDOW;
+    let vector = 4u << elements_log2();
+    let first = start / vector * vector;
     var e: Elements;
     switch FORMAT {
         case F32: {

@@ -42,7 +42,7 @@ fn main(
         counts[thread] = sum;
         workgroupBarrier();
     }
-    let before = ties[index] - ties[cut.first_tile] + counts[thread] - countOneBits(equal);
+    let before = ties[tile.index] - ties[cut.first_tile] + counts[thread] - countOneBits(equal);
     let may = allowed[tile.cut];
     // The first ties of this word that are cut: as many as are left.
     var left = select(0u, may - before, before < may);

@@ -31,6 +31,6 @@ fn main(
     atomicAdd(&sum, count);
     workgroupBarrier();
     if thread == 0u {
-        ties[index] = atomicLoad(&sum);
+        ties[tile.index] = atomicLoad(&sum);
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::cpu::CpuEngine;
 #[cfg(feature = "gpu")]
-use crate::gpu::{AdapterChoice, GpuEngine};
+use crate::gpu::{AdapterChoice, Gpu, GpuEngine};
 use crate::scan::Compute;
 use crate::{Float, Result};
 
@@ -70,7 +70,7 @@ impl Engine {
     pub fn info(&self, dtypes: &[Dtype]) -> EngineInfo {
         #[cfg(feature = "gpu")]
         if let Some(gpu) = &self.gpu {
-            let left = Float::ALL.iter().filter(|f| dtypes.contains(&f.dtype()) && !GpuEngine::computes(**f));
+            let left = Float::ALL.iter().filter(|f| dtypes.contains(&f.dtype()) && !Gpu::computes(**f));
             let fallback = left.map(|f| Fallback { dtype: f.dtype(), kind: EngineKind::Cpu }).collect();
             return EngineInfo { kind: EngineKind::Gpu, name: gpu.name().to_owned(), fallback };
         }
@@ -81,7 +81,7 @@ impl Engine {
     /// What computes weights of this format.
     pub(crate) fn compute(&self, float: Float) -> &dyn Compute {
         #[cfg(feature = "gpu")]
-        if let Some(gpu) = self.gpu.as_ref().filter(|_| GpuEngine::computes(float)) {
+        if let Some(gpu) = self.gpu.as_ref().filter(|_| Gpu::computes(float)) {
             return gpu;
         }
         let _ = float;
@@ -91,7 +91,7 @@ impl Engine {
     /// Whether a GPU computes weights of this format.
     pub(crate) fn is_gpu_for(&self, float: Float) -> bool {
         #[cfg(feature = "gpu")]
-        return self.gpu.is_some() && GpuEngine::computes(float);
+        return self.gpu.is_some() && Gpu::computes(float);
         #[cfg(not(feature = "gpu"))]
         {
             let _ = float;

@@ -12,6 +12,8 @@ struct Tile {
     mask: u32,
     // Which cut it belongs to.
     cut: u32,
+    // Its place among all tiles.
+    index: u32,
 }
 
 struct Cut {
@@ -27,12 +29,19 @@ struct Cut {
     tiles: u32,
 }
 
+// 1: magnitudes are compared as those of f32, for weights of several formats.
+override WIDE: u32 = 0u;
+
 // The magnitude of element i as bits: integers that order as magnitudes do.
 fn magnitude(i: u32) -> u32 {
     let log2 = elements_log2();
     let bits = 32u >> log2;
     let word = data[i >> log2] >> ((i & ((1u << log2) - 1u)) * bits);
-    return word & (0xffffffffu >> (33u - bits));
+    let own = word & (0xffffffffu >> (33u - bits));
+    if WIDE == 1u {
+        return decode(vec4(own)).x;
+    }
+    return own;
 }
 
 // Elements of the word that a thread makes.

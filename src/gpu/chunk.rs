@@ -10,9 +10,10 @@ use crate::kernels::strided_moments::{LONGEST, Lane, lanes};
 use crate::kernels::{byte_histogram, moments, strided_moments};
 use crate::scan::{Piece, Values};
 use crate::stats::Moments;
+use crate::stats::layout::Run;
 use crate::{Float, Result};
 
-use super::{GpuEngine, Kernel};
+use super::{Gpu, Kernel, kernel};
 
 /// Pieces, and where each starts in the data, in bytes.
 #[derive(Default)]
@@ -36,12 +37,15 @@ impl Chunk {
         };
         while let Some(piece) = pieces.next_if(|piece| fits(&chunk, piece, runs)) {
             runs += piece.runs();
+            // As it lies within the vectors of its tensor: results are the same as where all of that is in one buffer.
+            let first = piece.region.row * piece.layout.cols + piece.region.col;
+            chunk.data_bytes += first * piece.float.bytes() as u64 % 16;
             chunk.push(piece);
         }
         (!chunk.pieces.is_empty()).then_some(chunk)
     }
 
-    /// Adds a piece, aligned for whole vectors.
+    /// Adds a piece where there is room; what follows is aligned for whole vectors.
     pub(crate) fn push(&mut self, piece: Piece) {
         self.pieces.push((piece, self.data_bytes));
         self.data_bytes = (self.data_bytes + piece.bytes()).next_multiple_of(16);
@@ -57,9 +61,8 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    pub(crate) fn new(gpu: &GpuEngine) -> Self {
-        let alignment = u64::from(gpu.limits.min_storage_buffer_offset_alignment).max(16);
-        Self { words: Vec::new(), out_bytes: 0, alignment }
+    pub(crate) fn new(gpu: &Gpu) -> Self {
+        Self { words: Vec::new(), out_bytes: 0, alignment: gpu.alignment() }
     }
 
     /// Appends a worklist, and says where it is.
@@ -82,6 +85,29 @@ impl Work {
 pub(crate) fn binding<'a>(buffer: &'a Option<wgpu::Buffer>, range: &Range<u64>) -> Option<wgpu::BufferBinding<'a>> {
     let size = wgpu::BufferSize::new(range.end - range.start)?;
     Some(wgpu::BufferBinding { buffer: buffer.as_ref()?, offset: range.start, size: Some(size) })
+}
+
+/// How pieces lie in the data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lie {
+    /// Packed: a piece's rows follow each other from its own offset on.
+    Packed,
+    /// Each in its whole tensor, which starts at the offset.
+    InTensor,
+}
+
+impl Lie {
+    /// A run of a piece, in elements from the offset.
+    fn place(self, piece: &Piece, run: Run) -> Run {
+        let (layout, region) = (piece.layout, piece.region);
+        if self == Self::Packed {
+            return run;
+        }
+        let (row, col) = (run.start / region.cols, run.start % region.cols);
+        let start = (region.row + row) * layout.cols + region.col + col;
+        let stride = if layout.runs_are_columns() { layout.cols } else { run.stride };
+        Run { start, stride, ..run }
+    }
 }
 
 /// How the moments of a run are found.
@@ -123,7 +149,7 @@ pub(crate) struct MomentWork {
     dispatches: Vec<Dispatch>,
 }
 
-/// A kernel over one worklist.
+/// A kernel over one worklist: where that is, and where its results go.
 struct Dispatch {
     kernel: std::sync::Arc<Kernel>,
     list: Range<u64>,
@@ -132,9 +158,10 @@ struct Dispatch {
 }
 
 impl MomentWork {
-    pub(crate) fn new(gpu: &GpuEngine, chunk: &Chunk, values: Values, work: &mut Work) -> Self {
+    /// The work for `pieces`, which lie at these offsets in bytes.
+    pub(crate) fn new(gpu: &Gpu, pieces: &[(Piece, u64)], lie: Lie, values: Values, work: &mut Work) -> Result<Self> {
         let mut this = Self { values, parts: Vec::new(), lists: Vec::new(), dispatches: Vec::new() };
-        for (piece, offset) in &chunk.pieces {
+        for (piece, offset) in pieces {
             let index = this.lists.iter().position(|l| l.float == piece.float).unwrap_or_else(|| {
                 let none = || 0..0;
                 let (tiles, lanes, bytes) = (Vec::new(), Vec::new(), Vec::new());
@@ -145,10 +172,11 @@ impl MomentWork {
             let lists = &mut this.lists[index];
             let first = offset / piece.float.bytes() as u64;
             for run in piece.layout.runs(piece.region) {
-                let start = first + run.start;
+                let placed = lie.place(piece, run);
+                let start = first + placed.start;
                 if run.stride != 1 || run.length <= LONGEST {
                     let from = lists.lanes.len() as u32;
-                    lists.lanes.extend(lanes(start, run));
+                    lists.lanes.extend(lanes(start, placed));
                     this.parts.push(Part::Lanes(from..lists.lanes.len() as u32));
                 } else if piece.float.bytes() == 1 && run.length >= COUNTED && values == Values::Weights {
                     this.parts.push(Part::Table(lists.tables));
@@ -156,7 +184,7 @@ impl MomentWork {
                     lists.tables += 1;
                 } else {
                     let from = lists.tiles.len() as u32;
-                    lists.tiles.extend(tiles(start, run.length));
+                    lists.tiles.extend(tiles(piece.float, start, run.length));
                     this.parts.push(Part::Tiles(from..lists.tiles.len() as u32));
                 }
             }
@@ -170,9 +198,9 @@ impl MomentWork {
                 work.results(u64::from(lists.tables) * 1024),
             ];
             let kernels = [
-                (tiles > 0).then(|| moments::kernel(gpu, lists.float, values)),
-                (lanes > 0).then(|| strided_moments::kernel(gpu, lists.float, values)),
-                (!lists.bytes.is_empty()).then(|| byte_histogram::kernel(gpu)),
+                (tiles > 0).then(|| moments::kernel(gpu, lists.float, values)).transpose()?,
+                (lanes > 0).then(|| strided_moments::kernel(gpu, lists.float, values)).transpose()?,
+                (!lists.bytes.is_empty()).then(|| byte_histogram::kernel(gpu)).transpose()?,
             ];
             let lists_of = [work.list(&lists.tiles), work.list(&lists.lanes), work.list(&lists.bytes)];
             let groups = [tiles as u32, (lanes as u32).div_ceil(strided_moments::THREADS), lists.bytes.len() as u32];
@@ -183,33 +211,35 @@ impl MomentWork {
                 }
             }
         }
-        this
+        Ok(this)
     }
 
-    pub(crate) fn record(
+    /// The dispatches over `data`, with worklists in `work` and results in `out`.
+    pub(crate) fn prepare(
         &self,
-        gpu: &GpuEngine,
-        slot: &super::slot::Slot,
-        data: u64,
-        encoder: &mut wgpu::CommandEncoder,
-    ) {
-        for Dispatch { kernel, list, out, workgroups } in &self.dispatches {
-            let buffers = [binding(&slot.data, &(0..data)), binding(&slot.work, list), binding(&slot.out, out)];
+        gpu: &Gpu,
+        data: &wgpu::BufferBinding,
+        work: &Option<wgpu::Buffer>,
+        out: &Option<wgpu::Buffer>,
+    ) -> Result<Vec<kernel::Dispatch>> {
+        let prepared = self.dispatches.iter().map(|dispatch| {
+            let buffers = [Some(data.clone()), binding(work, &dispatch.list), binding(out, &dispatch.out)];
             let buffers: Vec<_> = buffers.into_iter().flatten().collect();
-            kernel.record(&gpu.device, encoder, &buffers, *workgroups);
-        }
+            dispatch.kernel.prepare(gpu, &buffers, dispatch.workgroups)
+        });
+        prepared.collect()
     }
 
     /// The moments of each piece's runs, out of the results: `None` where they lie outside what the GPU is good for.
     pub(crate) fn moments(
         &self,
-        chunk: &Chunk,
+        pieces: &[(Piece, u64)],
         results: &[u8],
         mut each: impl FnMut(&Piece, Option<&[Moments]>) -> Result<()>,
     ) -> Result<()> {
         let mut parts = self.parts.iter();
         let mut found = Vec::new();
-        for (piece, _) in &chunk.pieces {
+        for (piece, _) in pieces {
             found.clear();
             let mut reliable = true;
             for part in parts.by_ref().take(piece.runs() as usize) {
@@ -224,10 +254,10 @@ impl MomentWork {
     }
 
     /// The pieces of which [`Self::moments`] gives `None`, in order.
-    pub(crate) fn unreliable<'c>(&self, chunk: &'c Chunk, results: &[u8]) -> Vec<&'c Piece> {
+    pub(crate) fn unreliable<'c>(&self, pieces: &'c [(Piece, u64)], results: &[u8]) -> Vec<&'c Piece> {
         let mut parts = self.parts.iter();
         let mut found = Vec::new();
-        for (piece, _) in &chunk.pieces {
+        for (piece, _) in pieces {
             let Some(lists) = self.lists.iter().find(|l| l.float == piece.float) else { continue };
             let mut reliable = true;
             for part in parts.by_ref().take(piece.runs() as usize) {

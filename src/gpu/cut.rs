@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::GpuEngine;
 use super::chunk::{Chunk, Work, binding};
@@ -72,7 +72,7 @@ impl GpuEngine {
         let mut counts = Vec::with_capacity(jobs.len());
         for same in jobs.chunk_by_mut(|a, b| a.float == b.float && for_host(a) == for_host(b)) {
             counts.extend(if for_host(&same[0]) {
-                CpuEngine::with_pool(std::sync::Arc::clone(&self.pool)).cut(same, budgets, memory_bytes)?
+                CpuEngine::with_pool(Arc::clone(&self.pool)).cut(same, budgets, memory_bytes)?
             } else {
                 self.cut_format(same, budgets, most)?
             });
@@ -95,7 +95,8 @@ impl GpuEngine {
             }));
         }
         let budget_bytes: Vec<u8> = budgets.iter().flat_map(|b| b.to_le_bytes()).collect();
-        let on_device = self.budgets(&budget_bytes);
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        let on_device = self.gpu.filled("budgets", &budget_bytes, usage)?;
         let width = float.bytes();
         let piece = |(index, part): (usize, &Part)| {
             let elements = part.bytes.lock().unwrap_or_else(PoisonError::into_inner).len() / width;
@@ -118,16 +119,6 @@ impl GpuEngine {
         Ok(counts)
     }
 
-    fn budgets(&self, bytes: &[u8]) -> wgpu::Buffer {
-        use wgpu::BufferUsages as Usage;
-        use wgpu::util::{BufferInitDescriptor, DeviceExt};
-        self.device.create_buffer_init(&BufferInitDescriptor {
-            label: Some("budgets"),
-            contents: bytes,
-            usage: Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST,
-        })
-    }
-
     /// Fills a slot and submits its cuts.
     fn start_cut(
         &self,
@@ -138,7 +129,7 @@ impl GpuEngine {
         rules: &[Rule],
         budgets: &wgpu::Buffer,
     ) -> Result<Pending> {
-        let mut work = Work::new(self);
+        let mut work = Work::new(&self.gpu);
         let (mut tiles, mut cuts, mut groups, mut starts, mut words) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new(), 0);
         for (piece, offset) in &chunk.pieces {
@@ -153,6 +144,7 @@ impl GpuEngine {
                     length: TILE.min(elements - start) as u32,
                     mask: (words + start as usize / 32) as u32,
                     cut: cuts.len() as u32,
+                    index: tiles.len() as u32,
                 });
             }
             let range = first_tile..tiles.len();
@@ -193,30 +185,30 @@ impl GpuEngine {
         let wanted = chunk.pieces.iter().any(|(piece, _)| parts[piece.tensor].mask.is_some());
         let out = Lists { mask_starts: starts, masks, counts, wanted, out_bytes: work.out_bytes };
 
-        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder = self.gpu.encoder();
         self.fill(&mut slot, &mut encoder, &Parts(parts), &chunk, &work)?;
         let data = 0..chunk.data_bytes + PADDING;
-        let device = &self.device;
+        let gpu = &self.gpu;
         let workgroups = tiles.len() as u32;
         let [tiles, cuts, groups_list] = &lists;
-        let mut record = |kernel: &super::Kernel, buffers: &[Option<wgpu::BufferBinding>], workgroups| {
+        let mut record = |kernel: Arc<super::Kernel>, buffers: &[Option<wgpu::BufferBinding>], workgroups| {
             let buffers: Vec<_> = buffers.iter().flatten().cloned().collect();
-            kernel.record(device, &mut encoder, &buffers, workgroups);
+            kernel.record(gpu, &mut encoder, &buffers, workgroups)
         };
         let (of_data, of_work, of_out) =
             (|| binding(&slot.data, &data), |r| binding(&slot.work, r), |r| binding(&slot.out, r));
         record(
-            &tie_counts::kernel(self, float),
+            tie_counts::kernel(gpu, float, false)?,
             &[of_data(), of_work(tiles), of_work(cuts), of_out(&ties)],
             workgroups,
-        );
+        )?;
         let budgets = Some(budgets.as_entire_buffer_binding());
-        record(&tie_scan::kernel(self), &[of_work(cuts), of_out(&ties), of_out(&allowed), budgets], 1);
+        record(tie_scan::kernel(gpu)?, &[of_work(cuts), of_out(&ties), of_out(&allowed), budgets], 1)?;
         let buffers = [of_data(), of_work(tiles), of_work(cuts), of_out(&ties), of_out(&allowed), of_out(&out.masks)];
-        record(&threshold_mask::kernel(self, float), &buffers, workgroups);
+        record(threshold_mask::kernel(gpu, float, false)?, &buffers, workgroups)?;
         if !groups.is_empty() {
             let buffers = [of_data(), of_work(groups_list), of_out(&out.masks)];
-            record(&nm_mask::kernel(self, float), &buffers, groups.len() as u32);
+            record(nm_mask::kernel(gpu, float)?, &buffers, groups.len() as u32)?;
         }
         if let (Some(from), Some(to)) = (&slot.work, &slot.out) {
             for (start, list) in &given {
@@ -229,23 +221,29 @@ impl GpuEngine {
                 );
             }
         }
-        let mut record = |kernel: &super::Kernel, buffers: &[Option<wgpu::BufferBinding>]| {
+        let mut record = |kernel: Arc<super::Kernel>, buffers: &[Option<wgpu::BufferBinding>]| {
             let buffers: Vec<_> = buffers.iter().flatten().cloned().collect();
-            kernel.record(device, &mut encoder, &buffers, workgroups);
+            kernel.record(gpu, &mut encoder, &buffers, workgroups)
         };
         let buffers = [of_data(), of_work(tiles), of_out(&out.masks), of_out(&out.counts)];
-        record(&mask_counts::kernel(self, float), &buffers);
-        record(&apply_mask::kernel(self, float.bytes()), &[of_data(), of_work(tiles), of_out(&out.masks)]);
-        self.record_cut_readback(&mut slot, &mut encoder, &chunk, &out);
+        record(mask_counts::kernel(gpu, float)?, &buffers)?;
+        record(apply_mask::kernel(gpu, float.bytes())?, &[of_data(), of_work(tiles), of_out(&out.masks)])?;
+        self.record_cut_readback(&mut slot, &mut encoder, &chunk, &out)?;
         let submission = self.submit(&slot, encoder);
         Ok(Pending { slot, chunk, lists: out, submission })
     }
 
     /// The weights come back, the counts, and the masks if somebody asks.
-    fn record_cut_readback(&self, slot: &mut Slot, encoder: &mut wgpu::CommandEncoder, chunk: &Chunk, lists: &Lists) {
+    fn record_cut_readback(
+        &self,
+        slot: &mut Slot,
+        encoder: &mut wgpu::CommandEncoder,
+        chunk: &Chunk,
+        lists: &Lists,
+    ) -> Result<()> {
         use wgpu::BufferUsages as Usage;
         let bytes = chunk.data_bytes + lists.out_bytes;
-        let readback = self.at_least(&mut slot.readback, bytes, Usage::MAP_READ | Usage::COPY_DST);
+        let readback = self.at_least(&mut slot.readback, bytes, Usage::MAP_READ | Usage::COPY_DST)?;
         if let (Some(data), Some(out)) = (&slot.data, &slot.out) {
             encoder.copy_buffer_to_buffer(data, 0, readback, 0, chunk.data_bytes);
             for range in [&lists.counts].into_iter().chain(lists.wanted.then_some(&lists.masks)) {
@@ -253,6 +251,7 @@ impl GpuEngine {
                 encoder.copy_buffer_to_buffer(out, range.start, readback, to, range.end - range.start);
             }
         }
+        Ok(())
     }
 
     fn finish_cut(&self, pending: Pending, parts: &[Part], counts: &mut [CutCounts]) -> Result<Slot> {

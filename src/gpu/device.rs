@@ -120,8 +120,9 @@ fn describe(index: usize, adapter: &wgpu::Adapter) -> Adapter {
     }
 }
 
-/// Opens the chosen adapter with all its limits.
-pub(crate) fn open(choice: &AdapterChoice) -> Result<(wgpu::Adapter, wgpu::Device, wgpu::Queue)> {
+/// Opens the chosen adapter with all its limits, and the features that are of use here where it has them: clocks, and on
+/// adapters that share memory with the processor, buffers that both see.
+pub(crate) fn open(choice: &AdapterChoice) -> Result<(wgpu::Device, wgpu::Queue)> {
     let mut adapters = found();
     let names = || adapters.iter().map(|a| a.get_info().name).collect::<Vec<_>>().join(", ");
     let index = match choice {
@@ -144,13 +145,16 @@ pub(crate) fn open(choice: &AdapterChoice) -> Result<(wgpu::Adapter, wgpu::Devic
         return Err(Error::Device(format!("there is no adapter {index}; `secateur devices` lists {}", adapters.len())));
     }
     let adapter = adapters.swap_remove(index);
-    let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
+    let mut features = wgpu::Features::TIMESTAMP_QUERY;
+    if matches!(adapter.get_info().device_type, wgpu::DeviceType::IntegratedGpu | wgpu::DeviceType::Cpu) {
+        features |= wgpu::Features::MAPPABLE_PRIMARY_BUFFERS;
+    }
+    pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
         label: Some("secateur"),
-        required_features: wgpu::Features::empty(),
+        required_features: adapter.features() & features,
         required_limits: adapter.limits(),
         memory_hints: wgpu::MemoryHints::Performance,
         ..Default::default()
     }))
-    .map_err(|e| Error::Device(format!("{} gives no device: {e} (try --engine cpu)", adapter.get_info().name)))?;
-    Ok((adapter, device, queue))
+    .map_err(|e| Error::Device(format!("{} gives no device: {e} (try --engine cpu)", adapter.get_info().name)))
 }

@@ -158,16 +158,16 @@ impl GpuEngine {
             placed.push((part, words * 4));
             words += bytes.div_ceil(4);
         }
-        let mut work = Work::new(self);
+        let mut work = Work::new(&self.gpu);
         let lists = [work.list(&tiles), work.list(&entries), work.list(&indices)];
         let out = work.results(words as u64 * 4);
-        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder = self.gpu.encoder();
         self.fill(&mut slot, &mut encoder, &Jobs(all), &chunk, &work)?;
         let of_work = lists.each_ref().map(|list| binding(&slot.work, list));
         let data = binding(&slot.data, &(0..chunk.data_bytes + PADDING));
         let buffers: Vec<_> = [data].into_iter().chain(of_work).chain([binding(&slot.out, &out)]).flatten().collect();
-        gather::kernel(self).record(&self.device, &mut encoder, &buffers, tiles.len() as u32);
-        self.record_readback(&mut slot, &mut encoder, work.out_bytes);
+        gather::kernel(&self.gpu)?.record(&self.gpu, &mut encoder, &buffers, tiles.len() as u32)?;
+        self.record_readback(&mut slot, &mut encoder, work.out_bytes)?;
         let submission = self.submit(&slot, encoder);
         Ok(Pending { slot, parts: placed, out_bytes: work.out_bytes, submission })
     }

@@ -50,16 +50,16 @@ impl GpuEngine {
             let wanted = &all[group * each..(group + views.len()) * each];
             wanted.iter().map(|x| u32::try_from(*x).unwrap_or(u32::MAX)).chain([0]).collect()
         };
-        let mut work = Work::new(self);
+        let mut work = Work::new(&self.gpu);
         let list = work.list(views);
         let ranks = work.list(&part(request.ranks, request.ranks_each));
         let thresholds = work.list(&part(request.thresholds, request.thresholds_each.unwrap_or(0)));
         let keys = work.results((views.len() * request.ranks_each * 4) as u64);
         let bins = work.results(request.thresholds_each.map_or(0, |each| (views.len() * (each + 1) * 4) as u64));
-        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut encoder = self.gpu.encoder();
         self.fill(slot, &mut encoder, source, chunk, &work)?;
         let data = 0..chunk.data_bytes + PADDING;
-        let mut record = |kernel: &super::Kernel, asked, out, workgroups: usize| {
+        let mut record = |kernel: std::sync::Arc<super::Kernel>, asked, out, workgroups: usize| {
             let buffers = [
                 binding(&slot.data, &data),
                 binding(&slot.work, &list),
@@ -67,20 +67,20 @@ impl GpuEngine {
                 binding(&slot.out, out),
             ];
             let buffers: Vec<_> = buffers.into_iter().flatten().collect();
-            kernel.record(&self.device, &mut encoder, &buffers, workgroups as u32);
+            kernel.record(&self.gpu, &mut encoder, &buffers, workgroups as u32)
         };
         if request.ranks_each > 0 {
             record(
-                &select::kernel(self, float, request.magnitude, request.ranks_each),
+                select::kernel(&self.gpu, float, request.magnitude, request.ranks_each)?,
                 &ranks,
                 &keys,
                 views.len() * request.ranks_each,
-            );
+            )?;
         }
         if let Some(each) = request.thresholds_each {
-            record(&bin_counts::kernel(self, float, request.magnitude, each), &thresholds, &bins, views.len());
+            record(bin_counts::kernel(&self.gpu, float, request.magnitude, each)?, &thresholds, &bins, views.len())?;
         }
-        self.record_readback(slot, &mut encoder, work.out_bytes);
+        self.record_readback(slot, &mut encoder, work.out_bytes)?;
         let submission = self.submit(slot, encoder);
         self.read(slot, submission, work.out_bytes, |results| {
             let words = |range: &std::ops::Range<u64>| {

@@ -1,4 +1,9 @@
-//! From a shader's source to a pipeline, and a dispatch of it into an encoder.
+//! From a shader's source to a pipeline, and dispatches of it.
+
+use std::sync::Arc;
+
+use super::Gpu;
+use crate::Result;
 
 /// A compute pipeline of one entry point, `main`.
 pub(crate) struct Kernel {
@@ -6,8 +11,11 @@ pub(crate) struct Kernel {
     label: &'static str,
 }
 
-/// The most workgroups of one dimension of a dispatch, everywhere.
-const MAX_GRID: u32 = 65_535;
+impl std::fmt::Debug for Kernel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.label)
+    }
+}
 
 impl Kernel {
     /// Compiles `source` with its override constants set. Runtime checks stay on: bounds are right by construction,
@@ -32,18 +40,28 @@ impl Kernel {
         Self { pipeline, label }
     }
 
-    /// Records a dispatch of `workgroups` over `buffers`, bound in order. The kernel learns how much there is to do from
-    /// the size of its worklist's binding.
+    /// Records one dispatch of `workgroups` over `buffers`, if there is anything to do.
     pub(crate) fn record(
-        &self,
-        device: &wgpu::Device,
+        self: &Arc<Self>,
+        gpu: &Gpu,
         encoder: &mut wgpu::CommandEncoder,
         buffers: &[wgpu::BufferBinding],
         workgroups: u32,
-    ) {
-        if workgroups == 0 {
-            return;
+    ) -> Result<()> {
+        if workgroups > 0 {
+            record(encoder, self.label, [&self.prepare(gpu, buffers, workgroups)?]);
         }
+        Ok(())
+    }
+
+    /// A dispatch of `workgroups` over `buffers`, bound in order, that can be recorded any number of times. The kernel
+    /// learns how much there is to do from the size of its worklist's binding.
+    pub(crate) fn prepare(
+        self: &Arc<Self>,
+        gpu: &Gpu,
+        buffers: &[wgpu::BufferBinding],
+        workgroups: u32,
+    ) -> Result<Dispatch> {
         let entries: Vec<_> = (0..)
             .zip(buffers)
             .map(|(binding, buffer)| wgpu::BindGroupEntry {
@@ -51,16 +69,43 @@ impl Kernel {
                 resource: wgpu::BindingResource::Buffer(buffer.clone()),
             })
             .collect();
-        let group = device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(self.label),
-            layout: &self.pipeline.get_bind_group_layout(0),
-            entries: &entries,
-        });
-        let mut pass = encoder
-            .begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(self.label), timestamp_writes: None });
-        pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &group, &[]);
-        let across = workgroups.min(MAX_GRID);
-        pass.dispatch_workgroups(across, workgroups.div_ceil(across), 1);
+        let group = gpu.scoped(self.label, || {
+            gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some(self.label),
+                layout: &self.pipeline.get_bind_group_layout(0),
+                entries: &entries,
+            })
+        })?;
+        // A grid of two dimensions, where one would be too long.
+        let across = workgroups.min(gpu.limits().max_compute_workgroups_per_dimension).max(1);
+        Ok(Dispatch { kernel: Arc::clone(self), group, grid: [across, workgroups.div_ceil(across)] })
     }
+}
+
+/// A kernel, what it works on, and how many workgroups do.
+#[derive(Debug)]
+pub(crate) struct Dispatch {
+    kernel: Arc<Kernel>,
+    group: wgpu::BindGroup,
+    grid: [u32; 2],
+}
+
+impl Dispatch {
+    /// Records it. What earlier dispatches of the pass have written is seen.
+    pub(crate) fn record(&self, pass: &mut wgpu::ComputePass) {
+        pass.set_pipeline(&self.kernel.pipeline);
+        pass.set_bind_group(0, &self.group, &[]);
+        pass.dispatch_workgroups(self.grid[0], self.grid[1], 1);
+    }
+}
+
+/// Records dispatches, one after the other, in one pass of `encoder`.
+pub(crate) fn record<'a>(
+    encoder: &mut wgpu::CommandEncoder,
+    label: &'static str,
+    dispatches: impl IntoIterator<Item = &'a Dispatch>,
+) {
+    let mut pass =
+        encoder.begin_compute_pass(&wgpu::ComputePassDescriptor { label: Some(label), timestamp_writes: None });
+    dispatches.into_iter().for_each(|dispatch| dispatch.record(&mut pass));
 }

@@ -5,9 +5,11 @@ use std::collections::VecDeque;
 use rayon::prelude::*;
 
 use super::GpuEngine;
-use super::chunk::{Chunk, MomentWork, Work, binding};
+use super::chunk::{Chunk, Lie, MomentWork, Work, binding};
+use super::kernel;
 use super::slot::{PADDING, SLOTS, Slot};
 use crate::cpu::Scratch;
+use crate::kernels::moments::tiles;
 use crate::kernels::select::View;
 use crate::kernels::{bin_counts, bit_histogram, byte_histogram};
 use crate::scan::{
@@ -53,7 +55,7 @@ impl Compute for GpuEngine {
         let max_runs = max_bytes / 48;
         let mut pieces = pieces.peekable();
         let mut pending: VecDeque<Pending> = VecDeque::new();
-        let mut tally = Tally::new(self, request);
+        let mut tally = Tally::new(self, request)?;
         while let Some(chunk) = Chunk::next(&mut pieces, max_bytes, max_runs) {
             let slot = if pending.len() < SLOTS { None } else { pending.pop_front() };
             let slot = slot.map_or_else(|| Ok(Slot::default()), |p| self.finish(p, source, request, sink))?;
@@ -87,7 +89,7 @@ impl Compute for GpuEngine {
     }
 
     fn prefixes_at_once(&self) -> usize {
-        (self.binding_bytes() / (DIGIT_VALUES as u64 * 4)) as usize
+        (self.gpu.binding_bytes() / (DIGIT_VALUES as u64 * 4)) as usize
     }
 }
 
@@ -101,14 +103,18 @@ impl GpuEngine {
         request: &Request,
         tally: &Tally,
     ) -> Result<Pending> {
-        let mut work = Work::new(self);
-        let moments = request.moments.map(|values| MomentWork::new(self, &chunk, values, &mut work));
-        let counted = tally.lists(self, &chunk, request, &mut work);
-        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+        let mut work = Work::new(&self.gpu);
+        let moments = request
+            .moments
+            .map(|values| MomentWork::new(&self.gpu, &chunk.pieces, Lie::Packed, values, &mut work))
+            .transpose()?;
+        let counted = tally.lists(self, &chunk, request, &mut work)?;
+        let mut encoder = self.gpu.encoder();
         self.fill(&mut slot, &mut encoder, source, &chunk, &work)?;
         let data = chunk.data_bytes + PADDING;
-        if let Some(moments) = &moments {
-            moments.record(self, &slot, data, &mut encoder);
+        if let (Some(moments), Some(data)) = (&moments, binding(&slot.data, &(0..data))) {
+            let dispatches = moments.prepare(&self.gpu, &data, &slot.work, &slot.out)?;
+            kernel::record(&mut encoder, "moments", &dispatches);
         }
         for Counted { kernel, list, target, groups } in counted {
             let buffers = [
@@ -118,9 +124,9 @@ impl GpuEngine {
                 binding(target.1, &(0..target.1.as_ref().map_or(0, wgpu::Buffer::size))),
             ];
             let buffers: Vec<_> = buffers.into_iter().flatten().collect();
-            kernel.record(&self.device, &mut encoder, &buffers, groups);
+            kernel.record(&self.gpu, &mut encoder, &buffers, groups)?;
         }
-        self.record_readback(&mut slot, &mut encoder, work.out_bytes);
+        self.record_readback(&mut slot, &mut encoder, work.out_bytes)?;
         let submission = self.submit(&slot, encoder);
         Ok(Pending { slot, chunk, moments, out_bytes: work.out_bytes, submission })
     }
@@ -132,14 +138,14 @@ impl GpuEngine {
         self.read(&slot, submission, out_bytes, |results| {
             let (Some(work), Some(values)) = (&moments, request.moments) else { return Ok(()) };
             // What the GPU is not good for is read once more and computed by the CPU's code, on all threads.
-            let again: Vec<&Piece> = work.unreliable(&chunk, results);
+            let again: Vec<&Piece> = work.unreliable(&chunk.pieces, results);
             let compute = |(buffer, scratch): &mut (Buffer, Scratch), piece: &&Piece| -> Result<Vec<Moments>> {
                 Ok(scratch.moments(piece, source.load(piece, buffer)?, values))
             };
             let again: Result<Vec<_>> =
                 self.pool.install(|| again.par_iter().map_init(Default::default, compute).collect());
             let mut again = again?.into_iter();
-            work.moments(&chunk, results, |piece, found| match found {
+            work.moments(&chunk.pieces, results, |piece, found| match found {
                 Some(found) => sink(piece, found),
                 None => sink(piece, &again.next().unwrap_or_default()),
             })
@@ -158,39 +164,33 @@ struct Counted<'a> {
 }
 
 impl Tally {
-    fn new(gpu: &GpuEngine, request: &Request) -> Self {
+    fn new(engine: &GpuEngine, request: &Request) -> Result<Self> {
         use wgpu::BufferUsages as Usage;
-        let table = |counts: usize| {
-            (counts > 0).then(|| {
-                gpu.device.create_buffer(&wgpu::BufferDescriptor {
-                    label: Some("secateur counts"),
-                    size: counts as u64 * 4,
-                    usage: Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST,
-                    mapped_at_creation: false,
-                })
-            })
-        };
+        let gpu = &engine.gpu;
+        let usage = Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
+        let table = |counts: usize| (counts > 0).then(|| gpu.buffer("counts", counts as u64 * 4, usage)).transpose();
         let thresholds = request.bins.map(|bins| {
             // A group without inner edges still needs something to bind.
             let keys: Vec<u32> = bins.keys.iter().map(|k| *k as u32).chain([u32::MAX]).collect();
-            gpu.upload(bytemuck::cast_slice(&keys))
+            gpu.filled("thresholds", bytemuck::cast_slice(&keys), Usage::STORAGE)
         });
         let prefixes = request.digits.map(|digits| {
             let prefixes: Vec<u32> = digits.prefixes.iter().map(|p| *p as u32).collect();
-            gpu.upload(bytemuck::cast_slice(&prefixes))
+            gpu.filled("prefixes", bytemuck::cast_slice(&prefixes), Usage::STORAGE)
         });
-        Self {
-            digits: table(request.digits.map_or(0, |d| d.prefixes.len() * DIGIT_VALUES)),
-            bytes: table(request.digits.map_or(0, |_| 256)),
-            bins: table(request.bins.map_or(0, |b| b.keys.len() + 1)),
-            thresholds,
-            prefixes,
+        Ok(Self {
+            digits: table(request.digits.map_or(0, |d| d.prefixes.len() * DIGIT_VALUES))?,
+            bytes: table(request.digits.map_or(0, |_| 256))?,
+            bins: table(request.bins.map_or(0, |b| b.keys.len() + 1))?,
+            thresholds: thresholds.transpose()?,
+            prefixes: prefixes.transpose()?,
             elements: 0,
-        }
+        })
     }
 
     /// The dispatches that count a chunk.
-    fn lists(&self, gpu: &GpuEngine, chunk: &Chunk, request: &Request, work: &mut Work) -> Vec<Counted<'_>> {
+    fn lists(&self, engine: &GpuEngine, chunk: &Chunk, request: &Request, work: &mut Work) -> Result<Vec<Counted<'_>>> {
+        let gpu = &engine.gpu;
         let mut counted = Vec::new();
         for float in Float::ALL {
             let pieces = || chunk.pieces.iter().filter(|(p, _)| p.float == float);
@@ -206,29 +206,27 @@ impl Tally {
                         .collect();
                     let (list, groups) = (work.list(&tiles), tiles.len() as u32);
                     let target = (None, &self.bytes);
-                    counted.push(Counted { kernel: byte_histogram::kernel(gpu), list, target, groups });
+                    counted.push(Counted { kernel: byte_histogram::kernel(gpu)?, list, target, groups });
                 } else {
-                    let tiles: Vec<_> = pieces()
-                        .map(span)
-                        .flat_map(|(start, length)| crate::kernels::moments::tiles(start, length))
-                        .collect();
+                    let tiles: Vec<_> =
+                        pieces().map(span).flat_map(|(start, length)| tiles(float, start, length)).collect();
                     let (list, groups) = (work.list(&tiles), tiles.len() as u32);
-                    let kernel = bit_histogram::kernel(gpu, float, digits.level);
+                    let kernel = bit_histogram::kernel(gpu, float, digits.level)?;
                     counted.push(Counted { kernel, list, target: (Some(&self.prefixes), &self.digits), groups });
                 }
             }
             if let Some(bins) = request.bins {
                 let views: Vec<View> = pieces()
                     .map(span)
-                    .flat_map(|(start, length)| crate::kernels::moments::tiles(start, length))
+                    .flat_map(|(start, length)| tiles(float, start, length))
                     .map(|t| View { start: t.start, length: t.length, run: t.length, stride: t.length, group: 0 })
                     .collect();
                 let (list, groups) = (work.list(&views), views.len() as u32);
-                let kernel = bin_counts::kernel(gpu, float, bins.magnitude, bins.keys.len());
+                let kernel = bin_counts::kernel(gpu, float, bins.magnitude, bins.keys.len())?;
                 counted.push(Counted { kernel, list, target: (Some(&self.thresholds), &self.bins), groups });
             }
         }
-        counted
+        Ok(counted)
     }
 
     /// Adds what has been counted to `counts`, and starts again from zero.

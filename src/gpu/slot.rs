@@ -43,18 +43,18 @@ impl GpuEngine {
         buffer: &'a mut Option<wgpu::Buffer>,
         bytes: u64,
         usage: wgpu::BufferUsages,
-    ) -> &'a wgpu::Buffer {
+    ) -> Result<&'a wgpu::Buffer> {
         if buffer.as_ref().is_some_and(|b| b.size() < bytes) {
             *buffer = None;
         }
-        buffer.get_or_insert_with(|| {
-            self.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("secateur"),
-                size: bytes.max(256).next_multiple_of(256),
-                usage,
-                mapped_at_creation: usage.contains(wgpu::BufferUsages::MAP_WRITE),
-            })
-        })
+        match buffer {
+            Some(buffer) => Ok(buffer),
+            None => {
+                let mapped = usage.contains(wgpu::BufferUsages::MAP_WRITE);
+                let size = bytes.max(256).next_multiple_of(256);
+                Ok(buffer.insert(self.gpu.make("a chunk", size, usage, mapped)?))
+            }
+        }
     }
 
     /// Fills a slot with a chunk and its worklists, and room for results that starts as zeros.
@@ -69,7 +69,7 @@ impl GpuEngine {
         use wgpu::BufferUsages as Usage;
         let work_bytes = (words.len() as u64).next_multiple_of(4);
         let staged = chunk.data_bytes;
-        let staging = self.at_least(&mut slot.staging, staged + work_bytes, Usage::MAP_WRITE | Usage::COPY_SRC);
+        let staging = self.at_least(&mut slot.staging, staged + work_bytes, Usage::MAP_WRITE | Usage::COPY_SRC)?;
         let mapped = |e: String| Error::Device(format!("{}: cannot map a buffer: {e}", self.name));
         {
             let mut view = staging
@@ -97,27 +97,33 @@ impl GpuEngine {
         }
         staging.unmap();
         let usage = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
-        let data = self.at_least(&mut slot.data, staged + PADDING, usage);
+        let data = self.at_least(&mut slot.data, staged + PADDING, usage)?;
         encoder.copy_buffer_to_buffer(staging, 0, data, 0, staged);
-        let work = self.at_least(&mut slot.work, work_bytes, usage);
+        let work = self.at_least(&mut slot.work, work_bytes, usage)?;
         encoder.copy_buffer_to_buffer(staging, staged, work, 0, work_bytes);
-        let out = self.at_least(&mut slot.out, *out_bytes, Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST);
+        let out = self.at_least(&mut slot.out, *out_bytes, Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST)?;
         encoder.clear_buffer(out, 0, None);
         Ok(())
     }
 
     /// Records the copy of a slot's results to where the host can read them.
-    pub(crate) fn record_readback(&self, slot: &mut Slot, encoder: &mut wgpu::CommandEncoder, bytes: u64) {
+    pub(crate) fn record_readback(
+        &self,
+        slot: &mut Slot,
+        encoder: &mut wgpu::CommandEncoder,
+        bytes: u64,
+    ) -> Result<()> {
         use wgpu::BufferUsages as Usage;
-        let readback = self.at_least(&mut slot.readback, bytes, Usage::MAP_READ | Usage::COPY_DST);
+        let readback = self.at_least(&mut slot.readback, bytes, Usage::MAP_READ | Usage::COPY_DST)?;
         if let Some(out) = slot.out.as_ref().filter(|_| bytes > 0) {
             encoder.copy_buffer_to_buffer(out, 0, readback, 0, bytes.next_multiple_of(4));
         }
+        Ok(())
     }
 
     /// Submits, and asks for the slot's host buffers to be mapped when the work is done.
     pub(crate) fn submit(&self, slot: &Slot, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
-        let submission = self.queue.submit([encoder.finish()]);
+        let submission = self.gpu.queue().submit([encoder.finish()]);
         // Failures show as an unmapped buffer when it is read.
         if let Some(staging) = &slot.staging {
             staging.map_async(wgpu::MapMode::Write, .., |_| ());
@@ -149,21 +155,11 @@ impl GpuEngine {
         Ok(result)
     }
 
-    /// A buffer that holds `bytes`.
-    pub(crate) fn upload(&self, bytes: &[u8]) -> wgpu::Buffer {
-        use wgpu::util::{BufferInitDescriptor, DeviceExt};
-        self.device.create_buffer_init(&BufferInitDescriptor {
-            label: Some("secateur"),
-            contents: bytes,
-            usage: wgpu::BufferUsages::STORAGE,
-        })
-    }
-
     /// What `buffer` holds, which is zero from then on.
     pub(crate) fn download(&self, buffer: &wgpu::Buffer) -> Result<Vec<u8>> {
         let mut slot = Slot { out: Some(buffer.clone()), ..Slot::default() };
-        let mut encoder = self.device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        self.record_readback(&mut slot, &mut encoder, buffer.size());
+        let mut encoder = self.gpu.encoder();
+        self.record_readback(&mut slot, &mut encoder, buffer.size())?;
         encoder.clear_buffer(buffer, 0, None);
         let submission = self.submit(&slot, encoder);
         self.read(&slot, submission, buffer.size(), <[u8]>::to_vec)

@@ -99,7 +99,7 @@ fn tensors() -> Vec<Held> {
     let mut normal = move || (0..12).map(|_| (random() >> 11) as f64 / (1u64 << 53) as f64).sum::<f64>() - 6.0;
     let shapes: [&[u64]; 8] =
         [&[], &[3], &[7, 5, 3, 3], &[1, 9001], &[129, 4, 1], &[70, 130], &[2, 20_000], &[2, 150, 2, 35]];
-    for float in Float::ALL.into_iter().filter(|f| GpuEngine::computes(*f)) {
+    for float in Float::ALL.into_iter().filter(|f| super::Gpu::computes(*f)) {
         for shape in shapes {
             let n: u64 = shape.iter().product();
             all.push(Held {
@@ -190,7 +190,7 @@ fn moments_agree_with_the_cpu() {
 fn counts_are_the_same() {
     let Some((cpu, gpu)) = engines() else { return };
     let all = tensors();
-    for float in Float::ALL.into_iter().filter(|f| GpuEngine::computes(*f)) {
+    for float in Float::ALL.into_iter().filter(|f| super::Gpu::computes(*f)) {
         let tensors: Vec<Held> = tensors().into_iter().filter(|t| t.float == float).collect();
         let pieces = pieces(&tensors, Grouping::Input);
         let mut prefixes: Vec<u64> = Vec::new();
@@ -284,8 +284,8 @@ fn more_workgroups_than_one_dimension_has() {
 fn tables_are_split_at_the_limits_of_the_adapter() {
     let Some((_, gpu)) = engines() else { return };
     let at_once = gpu.prefixes_at_once() as u64;
-    assert!(at_once >= 1 && at_once * DIGIT_VALUES as u64 * 4 <= gpu.binding_bytes());
-    assert!(gpu.chunk_bytes(u64::MAX) < gpu.binding_bytes());
+    assert!(at_once >= 1 && at_once * DIGIT_VALUES as u64 * 4 <= gpu.gpu.binding_bytes());
+    assert!(gpu.chunk_bytes(u64::MAX) < gpu.gpu.binding_bytes());
 }
 
 #[test]

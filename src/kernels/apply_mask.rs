@@ -46,13 +46,14 @@ pub(crate) use on_gpu::*;
 
 #[cfg(feature = "gpu")]
 mod on_gpu {
-    use crate::gpu::{GpuEngine, Kernel};
+    use crate::Result;
+    use crate::gpu::{Gpu, Kernel};
 
     /// The shader.
     pub(crate) const SOURCE: &str = include_str!("../../shaders/apply_mask.wgsl");
 
     /// The kernel for elements of so many bytes.
-    pub(crate) fn kernel(gpu: &GpuEngine, width: usize) -> std::sync::Arc<Kernel> {
+    pub(crate) fn kernel(gpu: &Gpu, width: usize) -> Result<std::sync::Arc<Kernel>> {
         gpu.kernel("apply_mask", SOURCE, &[("WIDTH", width as u32 * 8)])
     }
 }

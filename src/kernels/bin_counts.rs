@@ -68,8 +68,8 @@ pub(crate) use on_gpu::*;
 
 #[cfg(feature = "gpu")]
 mod on_gpu {
-    use crate::Float;
-    use crate::gpu::{GpuEngine, Kernel, format_constant};
+    use crate::gpu::{Gpu, Kernel, format_constant};
+    use crate::{Float, Result};
 
     /// The shader, with what it shares with others.
     pub(crate) const SOURCE: &str = concat!(
@@ -79,7 +79,12 @@ mod on_gpu {
     );
 
     /// The kernel for a format and so many thresholds a group.
-    pub(crate) fn kernel(gpu: &GpuEngine, float: Float, magnitudes: bool, thresholds: usize) -> std::sync::Arc<Kernel> {
+    pub(crate) fn kernel(
+        gpu: &Gpu,
+        float: Float,
+        magnitudes: bool,
+        thresholds: usize,
+    ) -> Result<std::sync::Arc<Kernel>> {
         let constants =
             [format_constant(float), ("MAGNITUDES", u32::from(magnitudes)), ("THRESHOLDS", thresholds as u32)];
         gpu.kernel("bin_counts", SOURCE, &constants)

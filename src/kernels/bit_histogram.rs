@@ -58,15 +58,15 @@ pub(crate) use on_gpu::*;
 
 #[cfg(feature = "gpu")]
 mod on_gpu {
-    use crate::Float;
-    use crate::gpu::{GpuEngine, Kernel, format_constant};
+    use crate::gpu::{Gpu, Kernel, format_constant};
+    use crate::{Float, Result};
 
     /// The shader, with what it shares with others.
     pub(crate) const SOURCE: &str =
         concat!(include_str!("../../shaders/shared/decode.wgsl"), include_str!("../../shaders/bit_histogram.wgsl"));
 
     /// The kernel for a format and a level.
-    pub(crate) fn kernel(gpu: &GpuEngine, float: Float, level: u32) -> std::sync::Arc<Kernel> {
+    pub(crate) fn kernel(gpu: &Gpu, float: Float, level: u32) -> Result<std::sync::Arc<Kernel>> {
         gpu.kernel("bit_histogram", SOURCE, &[format_constant(float), ("LEVEL", level)])
     }
 }

@@ -20,7 +20,8 @@ pub(crate) use on_gpu::*;
 
 #[cfg(feature = "gpu")]
 mod on_gpu {
-    use crate::gpu::{GpuEngine, Kernel};
+    use crate::Result;
+    use crate::gpu::{Gpu, Kernel};
 
     /// The shader.
     pub(crate) const SOURCE: &str = include_str!("../../shaders/byte_histogram.wgsl");
@@ -50,7 +51,7 @@ mod on_gpu {
     }
 
     /// The kernel, the same for both formats.
-    pub(crate) fn kernel(gpu: &GpuEngine) -> std::sync::Arc<Kernel> {
+    pub(crate) fn kernel(gpu: &Gpu) -> Result<std::sync::Arc<Kernel>> {
         gpu.kernel("byte_histogram", SOURCE, &[])
     }
 }

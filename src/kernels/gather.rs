@@ -26,7 +26,8 @@ pub(crate) use on_gpu::*;
 
 #[cfg(feature = "gpu")]
 mod on_gpu {
-    use crate::gpu::{GpuEngine, Kernel};
+    use crate::Result;
+    use crate::gpu::{Gpu, Kernel};
 
     /// The shader.
     pub(crate) const SOURCE: &str = include_str!("../../shaders/gather.wgsl");
@@ -98,7 +99,7 @@ mod on_gpu {
     }
 
     /// The kernel, for elements of every width.
-    pub(crate) fn kernel(gpu: &GpuEngine) -> std::sync::Arc<Kernel> {
+    pub(crate) fn kernel(gpu: &Gpu) -> Result<std::sync::Arc<Kernel>> {
         gpu.kernel("gather", SOURCE, &[])
     }
 }

@@ -16,10 +16,10 @@ pub(crate) use on_gpu::*;
 mod on_gpu {
     use super::ln_of;
     use super::twin::from_power_sums;
-    use crate::Float;
-    use crate::gpu::{GpuEngine, Kernel, format_constant};
+    use crate::gpu::{Gpu, Kernel, format_constant};
     use crate::scan::Values;
     use crate::stats::{Moments, exp2};
+    use crate::{Float, Result};
 
     /// The shader, with what it shares with others.
     pub(crate) const SOURCE: &str = concat!(
@@ -28,7 +28,7 @@ mod on_gpu {
         include_str!("../../shaders/moments.wgsl")
     );
 
-    /// Elements that a workgroup reads: a tile lies within as many, counted from a multiple of it.
+    /// Elements that a workgroup reads: a tile lies within as many, counted from the vector that it starts in.
     pub(crate) const WINDOW: u64 = 4096;
 
     /// A tile: elements side by side, of one run.
@@ -41,12 +41,13 @@ mod on_gpu {
         pub(crate) length: u32,
     }
 
-    /// The tiles of a run.
-    pub(crate) fn tiles(start: u64, length: u64) -> impl Iterator<Item = Tile> {
-        let end = start + length;
-        (start / WINDOW..end.div_ceil(WINDOW)).map(move |window| {
-            let from = start.max(window * WINDOW);
-            Tile { start: from as u32, length: (end.min((window + 1) * WINDOW) - from) as u32 }
+    /// The tiles of a run: they depend on where it starts within its first vector of 16 bytes, and not on where that is.
+    pub(crate) fn tiles(float: Float, start: u64, length: u64) -> impl Iterator<Item = Tile> {
+        let vector = 16 / float.bytes() as u64;
+        let (first, end) = (start / vector * vector, start + length);
+        (first..end).step_by(WINDOW as usize).map(move |window| {
+            let from = start.max(window);
+            Tile { start: from as u32, length: (end.min(window + WINDOW) - from) as u32 }
         })
     }
 
@@ -134,7 +135,7 @@ mod on_gpu {
     }
 
     /// The kernel for a format.
-    pub(crate) fn kernel(gpu: &GpuEngine, float: Float, values: Values) -> std::sync::Arc<Kernel> {
+    pub(crate) fn kernel(gpu: &Gpu, float: Float, values: Values) -> Result<std::sync::Arc<Kernel>> {
         let logarithms = u32::from(values == Values::Logarithms);
         gpu.kernel("moments", SOURCE, &[format_constant(float), ("LOGARITHMS", logarithms)])
     }

@@ -184,8 +184,8 @@ pub(crate) use on_gpu::*;
 
 #[cfg(feature = "gpu")]
 mod on_gpu {
-    use crate::Float;
-    use crate::gpu::{GpuEngine, Kernel, format_constant};
+    use crate::gpu::{Gpu, Kernel, format_constant};
+    use crate::{Float, Result};
 
     /// The shader, with what it shares with others.
     pub(crate) const SOURCE: &str = concat!(
@@ -222,7 +222,7 @@ mod on_gpu {
     }
 
     /// The kernel for a format.
-    pub(crate) fn kernel(gpu: &GpuEngine, float: Float) -> std::sync::Arc<Kernel> {
+    pub(crate) fn kernel(gpu: &Gpu, float: Float) -> Result<std::sync::Arc<Kernel>> {
         gpu.kernel("nm_mask", SOURCE, &[format_constant(float)])
     }
 }

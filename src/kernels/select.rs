@@ -50,8 +50,8 @@ pub(crate) use on_gpu::*;
 
 #[cfg(feature = "gpu")]
 mod on_gpu {
-    use crate::Float;
-    use crate::gpu::{GpuEngine, Kernel, format_constant};
+    use crate::gpu::{Gpu, Kernel, format_constant};
+    use crate::{Float, Result};
 
     /// The shader, with what it shares with others.
     pub(crate) const SOURCE: &str = concat!(
@@ -77,7 +77,7 @@ mod on_gpu {
     }
 
     /// The kernel for a format and so many ranks a group.
-    pub(crate) fn kernel(gpu: &GpuEngine, float: Float, magnitudes: bool, ranks: usize) -> std::sync::Arc<Kernel> {
+    pub(crate) fn kernel(gpu: &Gpu, float: Float, magnitudes: bool, ranks: usize) -> Result<std::sync::Arc<Kernel>> {
         let constants = [format_constant(float), ("MAGNITUDES", u32::from(magnitudes)), ("RANKS", ranks as u32)];
         gpu.kernel("select", SOURCE, &constants)
     }

@@ -80,7 +80,7 @@ fn structs_are_laid_out_alike() {
         assert_same_layout!(source, "View", select::View { start, length, run, stride, group });
     }
     for source in [threshold_mask::SOURCE, tie_counts::SOURCE, mask_counts::SOURCE, apply_mask::SOURCE] {
-        assert_same_layout!(source, "Tile", threshold_mask::Tile { start, length, mask, cut });
+        assert_same_layout!(source, "Tile", threshold_mask::Tile { start, length, mask, cut, index });
     }
     for source in [threshold_mask::SOURCE, tie_counts::SOURCE, tie_scan::SOURCE] {
         assert_same_layout!(source, "Cut", threshold_mask::Cut { start, span, tie, budget, first_tile, tiles });

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use crate::Float;
-use crate::gpu::{GpuEngine, Kernel, format_constant};
+use crate::gpu::{Gpu, Kernel, format_constant};
 use crate::scan::Values;
 use crate::stats::layout::{Run, TILE_ROWS};
+use crate::{Float, Result};
 
 /// The shader, with what it shares with others.
 pub(crate) const SOURCE: &str = concat!(
@@ -45,7 +45,7 @@ pub(crate) fn lanes(start: u64, run: Run) -> impl Iterator<Item = Lane> {
 }
 
 /// The kernel for a format.
-pub(crate) fn kernel(gpu: &GpuEngine, float: Float, values: Values) -> Arc<Kernel> {
+pub(crate) fn kernel(gpu: &Gpu, float: Float, values: Values) -> Result<Arc<Kernel>> {
     let logarithms = u32::from(values == Values::Logarithms);
     gpu.kernel("strided_moments", SOURCE, &[format_constant(float), ("LOGARITHMS", logarithms)])
 }

@@ -88,8 +88,8 @@ pub(crate) use on_gpu::*;
 #[cfg(feature = "gpu")]
 mod on_gpu {
     use super::Threshold;
-    use crate::Float;
-    use crate::gpu::{GpuEngine, Kernel, format_constant};
+    use crate::gpu::{Gpu, Kernel, format_constant};
+    use crate::{Float, Result};
 
     /// The shader, with what it shares with others.
     pub(crate) const SOURCE: &str = concat!(
@@ -113,6 +113,8 @@ mod on_gpu {
         pub(crate) mask: u32,
         /// Index of its cut.
         pub(crate) cut: u32,
+        /// Its place among all tiles.
+        pub(crate) index: u32,
     }
 
     /// What is cut of some consecutive elements.
@@ -143,9 +145,9 @@ mod on_gpu {
         }
     }
 
-    /// The kernel for a format.
-    pub(crate) fn kernel(gpu: &GpuEngine, float: Float) -> std::sync::Arc<Kernel> {
-        gpu.kernel("threshold_mask", SOURCE, &[format_constant(float)])
+    /// The kernel for a format, whose magnitudes are compared as its own or, under `wide`, as those of f32.
+    pub(crate) fn kernel(gpu: &Gpu, float: Float, wide: bool) -> Result<std::sync::Arc<Kernel>> {
+        gpu.kernel("threshold_mask", SOURCE, &[format_constant(float), ("WIDE", u32::from(wide))])
     }
 }
 

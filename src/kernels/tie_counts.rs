@@ -32,8 +32,8 @@ pub(crate) use on_gpu::*;
 
 #[cfg(feature = "gpu")]
 mod on_gpu {
-    use crate::Float;
-    use crate::gpu::{GpuEngine, Kernel, format_constant};
+    use crate::gpu::{Gpu, Kernel, format_constant};
+    use crate::{Float, Result};
 
     /// The shader, with what it shares with others.
     pub(crate) const SOURCE: &str = concat!(
@@ -42,8 +42,8 @@ mod on_gpu {
         include_str!("../../shaders/tie_counts.wgsl")
     );
 
-    /// The kernel for a format.
-    pub(crate) fn kernel(gpu: &GpuEngine, float: Float) -> std::sync::Arc<Kernel> {
-        gpu.kernel("tie_counts", SOURCE, &[format_constant(float)])
+    /// The kernel for a format, whose magnitudes are compared as its own or, under `wide`, as those of f32.
+    pub(crate) fn kernel(gpu: &Gpu, float: Float, wide: bool) -> Result<std::sync::Arc<Kernel>> {
+        gpu.kernel("tie_counts", SOURCE, &[format_constant(float), ("WIDE", u32::from(wide))])
     }
 }

@@ -18,13 +18,14 @@ pub(crate) use on_gpu::*;
 
 #[cfg(feature = "gpu")]
 mod on_gpu {
-    use crate::gpu::{GpuEngine, Kernel};
+    use crate::Result;
+    use crate::gpu::{Gpu, Kernel};
 
     /// The shader.
     pub(crate) const SOURCE: &str = include_str!("../../shaders/tie_scan.wgsl");
 
     /// The kernel.
-    pub(crate) fn kernel(gpu: &GpuEngine) -> std::sync::Arc<Kernel> {
+    pub(crate) fn kernel(gpu: &Gpu) -> Result<std::sync::Arc<Kernel>> {
         gpu.kernel("tie_scan", SOURCE, &[])
     }
 }

@@ -1,0 +1,1 @@
+//! Passes over weights that are in buffers already.
