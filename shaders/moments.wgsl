@@ -35,10 +35,10 @@ fn load(start: u32, thread: u32) -> Elements {
     switch FORMAT {
         case F32: {
             let v = first / 4u + thread;
-            e.a = data[v];
-            e.b = data[v + THREADS];
-            e.c = data[v + 2u * THREADS];
-            e.d = data[v + 3u * THREADS];
+            e.a = vector(v);
+            e.b = vector(v + THREADS);
+            e.c = vector(v + 2u * THREADS);
+            e.d = vector(v + 3u * THREADS);
             let at = vec4(first + 4u * thread - start) + vec4(0u, 1u, 2u, 3u);
             e.at_a = at;
             e.at_b = at + vec4(4u * THREADS);
@@ -47,8 +47,8 @@ fn load(start: u32, thread: u32) -> Elements {
         }
         case F16, BF16: {
             let v = first / 8u + thread;
-            let x = data[v];
-            let y = data[v + THREADS];
+            let x = vector(v);
+            let y = vector(v + THREADS);
             e.a = decode(x & vec4(0xffffu));
             e.b = decode(x >> vec4(16u));
             e.c = decode(y & vec4(0xffffu));
@@ -60,7 +60,7 @@ fn load(start: u32, thread: u32) -> Elements {
             e.at_d = e.at_c + vec4(1u);
         }
         default: {
-            let x = data[first / 16u + thread];
+            let x = vector(first / 16u + thread);
             e.a = decode(x & vec4(0xffu));
             e.b = decode((x >> vec4(8u)) & vec4(0xffu));
             e.c = decode((x >> vec4(16u)) & vec4(0xffu));

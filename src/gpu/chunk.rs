@@ -155,11 +155,20 @@ struct Dispatch {
     list: Range<u64>,
     out: Range<u64>,
     workgroups: u32,
+    /// Whether it looks at the data as words, too.
+    rest: bool,
 }
 
 impl MomentWork {
-    /// The work for `pieces`, which lie at these offsets in bytes.
-    pub(crate) fn new(gpu: &Gpu, pieces: &[(Piece, u64)], lie: Lie, values: Values, work: &mut Work) -> Result<Self> {
+    /// The work for `pieces`, which lie at these offsets in bytes; with a `rest`, the data end in the middle of a vector.
+    pub(crate) fn new(
+        gpu: &Gpu,
+        pieces: &[(Piece, i64)],
+        lie: Lie,
+        rest: bool,
+        values: Values,
+        work: &mut Work,
+    ) -> Result<Self> {
         let mut this = Self { values, parts: Vec::new(), lists: Vec::new(), dispatches: Vec::new() };
         for (piece, offset) in pieces {
             let index = this.lists.iter().position(|l| l.float == piece.float).unwrap_or_else(|| {
@@ -170,10 +179,10 @@ impl MomentWork {
                 this.lists.len() - 1
             });
             let lists = &mut this.lists[index];
-            let first = offset / piece.float.bytes() as u64;
+            let first = offset / piece.float.bytes() as i64;
             for run in piece.layout.runs(piece.region) {
                 let placed = lie.place(piece, run);
-                let start = first + placed.start;
+                let start = first.saturating_add_unsigned(placed.start) as u64;
                 if run.stride != 1 || run.length <= LONGEST {
                     let from = lists.lanes.len() as u32;
                     lists.lanes.extend(lanes(start, placed));
@@ -198,7 +207,7 @@ impl MomentWork {
                 work.results(u64::from(lists.tables) * 1024),
             ];
             let kernels = [
-                (tiles > 0).then(|| moments::kernel(gpu, lists.float, values)).transpose()?,
+                (tiles > 0).then(|| moments::kernel(gpu, lists.float, values, rest)).transpose()?,
                 (lanes > 0).then(|| strided_moments::kernel(gpu, lists.float, values)).transpose()?,
                 (!lists.bytes.is_empty()).then(|| byte_histogram::kernel(gpu)).transpose()?,
             ];
@@ -207,7 +216,8 @@ impl MomentWork {
             for (i, kernel) in kernels.into_iter().enumerate() {
                 if let Some(kernel) = kernel {
                     let (list, out) = (lists_of[i].clone(), lists.out[i].clone());
-                    this.dispatches.push(Dispatch { kernel, list, out, workgroups: groups[i] });
+                    let rest = rest && i == 0;
+                    this.dispatches.push(Dispatch { kernel, list, out, workgroups: groups[i], rest });
                 }
             }
         }
@@ -223,7 +233,8 @@ impl MomentWork {
         out: &Option<wgpu::Buffer>,
     ) -> Result<Vec<kernel::Dispatch>> {
         let prepared = self.dispatches.iter().map(|dispatch| {
-            let buffers = [Some(data.clone()), binding(work, &dispatch.list), binding(out, &dispatch.out)];
+            let words = dispatch.rest.then(|| data.clone());
+            let buffers = [Some(data.clone()), binding(work, &dispatch.list), binding(out, &dispatch.out), words];
             let buffers: Vec<_> = buffers.into_iter().flatten().collect();
             dispatch.kernel.prepare(gpu, &buffers, dispatch.workgroups)
         });

@@ -27,6 +27,10 @@ pub(crate) use device::hardware_adapter;
 pub use device::{Adapter, AdapterChoice, AdapterKind, adapters};
 pub(crate) use kernel::{Dispatch, Kernel};
 pub use pending::Pending;
+pub use resident::{
+    ApplyPass, Cut, GatherPass, HistogramPass, Kept, Masks, MomentsPass, OrderPass, Overlay, PrunePass, Rule,
+    TensorMoments, Variant, Weights,
+};
 /// The crate that devices, buffers and encoders are of.
 pub use wgpu;
 

@@ -104,9 +104,10 @@ impl GpuEngine {
         tally: &Tally,
     ) -> Result<Pending> {
         let mut work = Work::new(&self.gpu);
+        let placed: Vec<_> = chunk.pieces.iter().map(|(piece, offset)| (*piece, *offset as i64)).collect();
         let moments = request
             .moments
-            .map(|values| MomentWork::new(&self.gpu, &chunk.pieces, Lie::Packed, values, &mut work))
+            .map(|values| MomentWork::new(&self.gpu, &placed, Lie::Packed, false, values, &mut work))
             .transpose()?;
         let counted = tally.lists(self, &chunk, request, &mut work)?;
         let mut encoder = self.gpu.encoder();

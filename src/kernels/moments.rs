@@ -25,6 +25,15 @@ mod on_gpu {
     pub(crate) const SOURCE: &str = concat!(
         include_str!("../../shaders/shared/decode.wgsl"),
         include_str!("../../shaders/shared/partial.wgsl"),
+        include_str!("../../shaders/shared/vectors.wgsl"),
+        include_str!("../../shaders/moments.wgsl")
+    );
+
+    /// The same for data that end in the middle of a vector: they are bound once more, as words.
+    pub(crate) const SOURCE_AND_REST: &str = concat!(
+        include_str!("../../shaders/shared/decode.wgsl"),
+        include_str!("../../shaders/shared/partial.wgsl"),
+        include_str!("../../shaders/shared/vectors_and_rest.wgsl"),
         include_str!("../../shaders/moments.wgsl")
     );
 
@@ -134,10 +143,13 @@ mod on_gpu {
         }
     }
 
-    /// The kernel for a format.
-    pub(crate) fn kernel(gpu: &Gpu, float: Float, values: Values) -> Result<std::sync::Arc<Kernel>> {
-        let logarithms = u32::from(values == Values::Logarithms);
-        gpu.kernel("moments", SOURCE, &[format_constant(float), ("LOGARITHMS", logarithms)])
+    /// The kernel for a format, of data in whole vectors or, with a `rest`, not.
+    pub(crate) fn kernel(gpu: &Gpu, float: Float, values: Values, rest: bool) -> Result<std::sync::Arc<Kernel>> {
+        let constants = [format_constant(float), ("LOGARITHMS", u32::from(values == Values::Logarithms))];
+        if rest {
+            return gpu.kernel("moments and rest", SOURCE_AND_REST, &constants);
+        }
+        gpu.kernel("moments", SOURCE, &constants)
     }
 }
 

@@ -4,19 +4,22 @@ use std::collections::BTreeSet;
 use std::mem::{offset_of, size_of};
 
 use super::{
-    apply_mask, bin_counts, bit_histogram, byte_histogram, gather, mask_counts, moments, nm_mask, select,
-    strided_moments, threshold_mask, tie_counts, tie_scan,
+    apply_mask, bin_counts, bit_histogram, byte_histogram, digit_counts, digit_pick, gather, mask_counts, moments,
+    nm_mask, overlay, select, strided_moments, threshold_mask, tie_counts, tie_scan,
 };
 
-const ALL: [(&str, &str); 13] = [
+const ALL: [(&str, &str); 16] = [
     ("apply_mask", apply_mask::SOURCE),
     ("bin_counts", bin_counts::SOURCE),
     ("bit_histogram", bit_histogram::SOURCE),
     ("byte_histogram", byte_histogram::SOURCE),
+    ("digit_counts", digit_counts::SOURCE),
+    ("digit_pick", digit_pick::SOURCE),
     ("gather", gather::SOURCE),
     ("mask_counts", mask_counts::SOURCE),
     ("moments", moments::SOURCE),
     ("nm_mask", nm_mask::SOURCE),
+    ("overlay", overlay::SOURCE),
     ("select", select::SOURCE),
     ("strided_moments", strided_moments::SOURCE),
     ("threshold_mask", threshold_mask::SOURCE),
@@ -45,7 +48,7 @@ fn parsed(stem: &str, source: &str) -> naga::Module {
 
 #[test]
 fn every_shader_is_valid_without_capabilities() {
-    for (stem, source) in ALL {
+    for (stem, source) in ALL.into_iter().chain([("moments", moments::SOURCE_AND_REST)]) {
         let flags = naga::valid::ValidationFlags::all();
         let mut validator = naga::valid::Validator::new(flags, naga::valid::Capabilities::empty());
         if let Err(e) = validator.validate(&parsed(stem, source)) {
@@ -79,11 +82,20 @@ fn structs_are_laid_out_alike() {
     for source in [select::SOURCE, bin_counts::SOURCE] {
         assert_same_layout!(source, "View", select::View { start, length, run, stride, group });
     }
-    for source in [threshold_mask::SOURCE, tie_counts::SOURCE, mask_counts::SOURCE, apply_mask::SOURCE] {
+    for source in [threshold_mask::SOURCE, tie_counts::SOURCE, mask_counts::SOURCE, apply_mask::SOURCE, overlay::SOURCE]
+    {
         assert_same_layout!(source, "Tile", threshold_mask::Tile { start, length, mask, cut, index });
     }
-    for source in [threshold_mask::SOURCE, tie_counts::SOURCE, tie_scan::SOURCE] {
+    for source in [threshold_mask::SOURCE, tie_counts::SOURCE, tie_scan::SOURCE, digit_pick::SOURCE] {
         assert_same_layout!(source, "Cut", threshold_mask::Cut { start, span, tie, budget, first_tile, tiles });
+    }
+    assert_same_layout!(digit_counts::SOURCE, "Tile", digit_counts::Tile { start, length, pick });
+    for source in [digit_counts::SOURCE, digit_pick::SOURCE] {
+        assert_same_layout!(
+            source,
+            "Pick",
+            digit_counts::Pick { key, low, high, found, first_cut, cuts, budget, unused }
+        );
     }
     assert_same_layout!(gather::SOURCE, "Tile", gather::Tile { part, first, words });
     assert_same_layout!(gather::SOURCE, "Part", gather::Part { start, stride, inner, count, kept, out, length, log2 });

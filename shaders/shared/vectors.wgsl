@@ -1,0 +1,5 @@
+// The data as vectors of 16 bytes.
+fn vector(v: u32) -> vec4<u32> {
+    return data[v];
+}
+
