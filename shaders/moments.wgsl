@@ -29,8 +29,8 @@ struct Elements {
 }
 
 fn load(start: u32, thread: u32) -> Elements {
-    let vector = 4u << elements_log2();
-    let first = start / vector * vector;
+    let each = 4u << elements_log2();
+    let first = start / each * each;
     var e: Elements;
     switch FORMAT {
         case F32: {

@@ -16,7 +16,7 @@ pub struct Masks {
 }
 
 /// What the start of a tensor's words is a multiple of: as large as any device's alignment.
-const ALIGNMENT: u64 = 256;
+pub(super) const ALIGNMENT: u64 = 256;
 
 impl Masks {
     /// Room for the masks of `weights`, all 0: everything cut.

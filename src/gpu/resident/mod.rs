@@ -14,6 +14,8 @@ mod order;
 mod overlay;
 mod prune;
 mod selection;
+#[cfg(test)]
+mod tests;
 mod tiling;
 mod weights;
 mod window;

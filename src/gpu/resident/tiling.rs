@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::masks::ALIGNMENT as MASK_ALIGNMENT;
 use super::window::{Span, Window, part};
 use super::{Masks, Weights};
 use crate::gpu::{Dispatch, Gpu, Kernel};
@@ -38,8 +39,8 @@ impl Tiling {
         masks.check(weights)?;
         let mut spans = Vec::new();
         for (tensor, weights) in weights.iter().enumerate() {
-            // Parts of whole tiles and units, as large as a window can hold.
-            let step = least_common_multiple(unit(tensor), TILE);
+            // Parts of whole units, whose masks can be bound, as large as a window can hold.
+            let step = least_common_multiple(unit(tensor), MASK_ALIGNMENT * 8);
             let room = (gpu.binding_bytes() - gpu.alignment() - 16) / weights.float().bytes() as u64;
             let most = step.map_or(u64::MAX, |step| (room / step).max(1) * step);
             let all = weights.elements();
