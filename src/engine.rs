@@ -105,7 +105,7 @@ impl Engine {
 }
 
 /// The kind of an engine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineKind {
     /// Compute shaders through wgpu.

@@ -75,6 +75,7 @@
 compile_error!("secateur reads little-endian weights as they lie in memory: big-endian hosts are not supported");
 
 pub mod audit;
+pub mod bench;
 pub mod checkpoint;
 mod cpu;
 pub mod data;

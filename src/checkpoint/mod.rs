@@ -31,7 +31,7 @@ mod header;
 mod index;
 mod natural;
 pub(crate) mod onnx;
-mod positioned;
+pub(crate) mod positioned;
 mod selection;
 mod shard;
 mod tensor;

@@ -42,7 +42,7 @@ pub(crate) struct Common {
 
 /// What `--engine` can say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum EngineArgument {
+pub(crate) enum EngineArgument {
     Auto,
     Gpu,
     Cpu,
@@ -83,9 +83,7 @@ impl Common {
     /// The engine that was asked for. `--adapter` asks for a GPU.
     pub(crate) fn engine(&self) -> Result<Engine> {
         match (self.engine, &self.adapter) {
-            (EngineArgument::Cpu, Some(_)) => {
-                Err(Error::Usage("--adapter chooses a GPU, --engine cpu uses none: leave one of them out".to_owned()))
-            }
+            (EngineArgument::Cpu, Some(_)) => Err(adapter_without_gpu()),
             (EngineArgument::Cpu, None) => Engine::cpu(self.threads),
             (EngineArgument::Auto, None) => Engine::auto(self.threads),
             (_, adapter) => gpu(adapter.as_deref(), self.threads),
@@ -93,21 +91,37 @@ impl Common {
     }
 }
 
+/// `--adapter` beside `--engine cpu`.
+pub(super) fn adapter_without_gpu() -> Error {
+    Error::Usage("--adapter chooses a GPU, --engine cpu uses none: leave one of them out".to_owned())
+}
+
+/// The adapter that `--adapter` names.
 #[cfg(feature = "gpu")]
-fn gpu(adapter: Option<&str>, threads: Option<NonZeroUsize>) -> Result<Engine> {
+pub(super) fn adapter_choice(adapter: Option<&str>) -> secateur::gpu::AdapterChoice {
     use secateur::gpu::AdapterChoice;
-    let choice = match adapter.map(|adapter| (adapter, adapter.parse())) {
+    match adapter.map(|adapter| (adapter, adapter.parse())) {
         None => AdapterChoice::Default,
         Some((_, Ok(index))) => AdapterChoice::Index(index),
         Some((name, Err(_))) => AdapterChoice::Name(name.to_owned()),
-    };
-    Engine::gpu(&choice, threads)
+    }
+}
+
+#[cfg(feature = "gpu")]
+fn gpu(adapter: Option<&str>, threads: Option<NonZeroUsize>) -> Result<Engine> {
+    Engine::gpu(&adapter_choice(adapter), threads)
 }
 
 #[cfg(not(feature = "gpu"))]
 fn gpu(_adapter: Option<&str>, _threads: Option<NonZeroUsize>) -> Result<Engine> {
+    Err(without_gpu())
+}
+
+/// A GPU was asked for.
+#[cfg(not(feature = "gpu"))]
+pub(super) fn without_gpu() -> Error {
     let remedy = "build it with the cargo feature `gpu`, or leave --engine and --adapter out";
-    Err(Error::Device(format!("this binary was built without GPU support: {remedy}")))
+    Error::Device(format!("this binary was built without GPU support: {remedy}"))
 }
 
 /// The data set at `path`, normalised if that is asked for.

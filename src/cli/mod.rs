@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and who answers.
 
 mod audit;
+mod bench;
 mod channel;
 mod common;
 mod completions;
@@ -62,6 +63,8 @@ enum Command {
     Dataset(dataset::Dataset),
     /// Train an ONNX network, from fresh weights or from its own
     Train(train::Train),
+    /// How fast every kernel is on this machine, beside what the machine can do
+    Bench(bench::Bench),
     /// The GPUs that can compute, with their limits, and the CPU
     Devices(devices::Devices),
     /// Print a completion script for a shell
@@ -79,6 +82,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         Command::Eval(eval) => eval.run(),
         Command::Dataset(dataset) => dataset.run(arguments.quiet),
         Command::Train(train) => train.run(arguments.quiet),
+        Command::Bench(bench) => bench.run(arguments.quiet),
         Command::Devices(devices) => devices.run(),
         Command::Completions(completions) => completions.run(),
     }

@@ -10,14 +10,14 @@ mod gather;
 #[cfg(test)]
 mod gather_tests;
 mod groups;
-mod kernel;
+pub(crate) mod kernel;
 mod pending;
 mod pool;
 mod resident;
 mod scan;
 mod slot;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -14,7 +14,7 @@ use crate::stats::{Grouping, Moments};
 use crate::{Float, Result};
 
 /// The engines, or `None` where there is no adapter and nobody insists on one.
-pub(super) fn engines() -> Option<&'static (CpuEngine, GpuEngine)> {
+pub(crate) fn engines() -> Option<&'static (CpuEngine, GpuEngine)> {
     static ENGINES: OnceLock<Option<(CpuEngine, GpuEngine)>> = OnceLock::new();
     let engines = ENGINES.get_or_init(|| {
         let cpu = CpuEngine::new(None).unwrap();

@@ -19,6 +19,7 @@ pub(crate) mod overlay;
 pub(crate) mod select;
 #[cfg(feature = "gpu")]
 pub(crate) mod strided_moments;
+pub(crate) mod sum;
 pub(crate) mod threshold_mask;
 pub(crate) mod tie_counts;
 pub(crate) mod tie_scan;

@@ -5,10 +5,10 @@ use std::mem::{offset_of, size_of};
 
 use super::{
     apply_mask, bin_counts, bit_histogram, byte_histogram, digit_counts, digit_pick, gather, mask_counts, moments,
-    nm_mask, overlay, select, strided_moments, threshold_mask, tie_counts, tie_scan,
+    nm_mask, overlay, select, strided_moments, sum, threshold_mask, tie_counts, tie_scan,
 };
 
-const ALL: [(&str, &str); 16] = [
+const ALL: [(&str, &str); 17] = [
     ("apply_mask", apply_mask::SOURCE),
     ("bin_counts", bin_counts::SOURCE),
     ("bit_histogram", bit_histogram::SOURCE),
@@ -22,6 +22,7 @@ const ALL: [(&str, &str); 16] = [
     ("overlay", overlay::SOURCE),
     ("select", select::SOURCE),
     ("strided_moments", strided_moments::SOURCE),
+    ("sum", sum::SOURCE),
     ("threshold_mask", threshold_mask::SOURCE),
     ("tie_counts", tie_counts::SOURCE),
     ("tie_scan", tie_scan::SOURCE),

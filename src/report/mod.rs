@@ -4,6 +4,7 @@
 //! hundreds of millions.
 
 mod audit;
+mod bench;
 mod channels;
 mod columns;
 mod csv;
@@ -26,6 +27,7 @@ use crate::engine::EngineInfo;
 use crate::stats::{Entry, Options, Summary};
 
 pub use audit::{AuditJson, audit_table};
+pub use bench::{BenchFormat, BenchReport};
 pub use curve::{Curve, Point, curve_csv, curve_svg};
 pub use number::{bytes as format_bytes, bytes_binary as format_bytes_binary};
 pub use prune::PruneFormat;

@@ -32,7 +32,7 @@ impl Buffer {
         &mut bytemuck::cast_slice_mut(&mut self.0)[..bytes]
     }
 
-    fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         bytemuck::cast_slice(&self.0)
     }
 }
