@@ -41,6 +41,8 @@ use crate::{Error, Result};
 pub(crate) struct GpuEngine {
     gpu: Gpu,
     name: String,
+    /// Whether its buffers can be mapped where kernels read them: it has no memory of its own to copy to.
+    shares_memory: bool,
     /// Threads that read.
     pool: Arc<rayon::ThreadPool>,
     /// The first error that the device reported by itself.
@@ -62,7 +64,8 @@ impl GpuEngine {
         });
         let info = gpu.device().adapter_info();
         let name = format!("{} ({:?})", info.name, info.backend);
-        Ok(Self { gpu, name, pool, failure })
+        let shares_memory = gpu.device().features().contains(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS);
+        Ok(Self { gpu, name, shares_memory, pool, failure })
     }
 
     /// The adapter's name and how it is reached.

@@ -10,7 +10,8 @@ use crate::{Error, Result};
 /// Slots of a ring: one being filled, one on its way, one being read back.
 pub(crate) const SLOTS: usize = 3;
 
-/// The buffers of one chunk. Each grows to what is asked of it and is then kept.
+/// The buffers of one chunk. Each grows to what is asked of it and is then kept. `staging` is there where the device has memory
+/// of its own.
 #[derive(Default)]
 pub(crate) struct Slot {
     staging: Option<wgpu::Buffer>,
@@ -57,7 +58,8 @@ impl GpuEngine {
         }
     }
 
-    /// Fills a slot with a chunk and its worklists, and room for results that starts as zeros.
+    /// Fills a slot with a chunk and its worklists, and room for results that starts as zeros. On a device that shares the
+    /// processor's memory threads write where kernels read; on others into a buffer that is copied there.
     pub(crate) fn fill(
         &self,
         slot: &mut Slot,
@@ -68,16 +70,44 @@ impl GpuEngine {
     ) -> Result<()> {
         use wgpu::BufferUsages as Usage;
         let work_bytes = (words.len() as u64).next_multiple_of(4);
-        let staged = chunk.data_bytes;
-        let staging = self.at_least(&mut slot.staging, staged + work_bytes, Usage::MAP_WRITE | Usage::COPY_SRC)?;
-        let mapped = |e: String| Error::Device(format!("{}: cannot map a buffer: {e}", self.name));
+        let staged = chunk.data_bytes.next_multiple_of(4);
+        if self.shares_memory {
+            let usage = Usage::STORAGE | Usage::COPY_SRC | Usage::MAP_WRITE;
+            let data = self.at_least(&mut slot.data, staged + PADDING, usage)?;
+            self.write(data, source, chunk, None)?;
+            let work = self.at_least(&mut slot.work, work_bytes, usage)?;
+            self.write(work, source, &Chunk::default(), Some((0, words)))?;
+        } else {
+            let usage = Usage::MAP_WRITE | Usage::COPY_SRC;
+            let staging = self.at_least(&mut slot.staging, staged + work_bytes, usage)?;
+            self.write(staging, source, chunk, Some((staged, words)))?;
+            let usage = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
+            let data = self.at_least(&mut slot.data, staged + PADDING, usage)?;
+            encoder.copy_buffer_to_buffer(staging, 0, data, 0, staged);
+            let work = self.at_least(&mut slot.work, work_bytes, usage)?;
+            encoder.copy_buffer_to_buffer(staging, staged, work, 0, work_bytes);
+        }
+        let out = self.at_least(&mut slot.out, *out_bytes, Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST)?;
+        encoder.clear_buffer(out, 0, None);
+        Ok(())
+    }
+
+    /// Writes the pieces of a chunk to a mapped buffer, by all threads, and worklists from a byte on; then unmaps it.
+    fn write(
+        &self,
+        buffer: &wgpu::Buffer,
+        source: &dyn Source,
+        chunk: &Chunk,
+        words: Option<(u64, &Vec<u8>)>,
+    ) -> Result<()> {
         {
-            let mut view = staging
-                .slice(..(staged + work_bytes).max(4).next_multiple_of(8).min(staging.size()))
-                .get_mapped_range_mut()
-                .map_err(|e| mapped(format!("{e:?}")))?;
-            view.slice(staged as usize..staged as usize + words.len()).copy_from_slice(words);
-            let mut rest = view.slice(..staged as usize);
+            let mut view = buffer
+                .get_mapped_range_mut(..)
+                .map_err(|e| Error::Device(format!("{}: cannot map a buffer: {e:?}", self.name)))?;
+            if let Some((start, words)) = words {
+                view.slice(start as usize..start as usize + words.len()).copy_from_slice(words);
+            }
+            let mut rest = view.slice(..chunk.data_bytes as usize);
             let mut parts = Vec::with_capacity(chunk.pieces.len());
             let mut at = 0;
             for (piece, offset) in &chunk.pieces {
@@ -95,14 +125,7 @@ impl GpuEngine {
                 })
             })?;
         }
-        staging.unmap();
-        let usage = Usage::STORAGE | Usage::COPY_DST | Usage::COPY_SRC;
-        let data = self.at_least(&mut slot.data, staged + PADDING, usage)?;
-        encoder.copy_buffer_to_buffer(staging, 0, data, 0, staged);
-        let work = self.at_least(&mut slot.work, work_bytes, usage)?;
-        encoder.copy_buffer_to_buffer(staging, staged, work, 0, work_bytes);
-        let out = self.at_least(&mut slot.out, *out_bytes, Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST)?;
-        encoder.clear_buffer(out, 0, None);
+        buffer.unmap();
         Ok(())
     }
 
@@ -125,8 +148,9 @@ impl GpuEngine {
     pub(crate) fn submit(&self, slot: &Slot, encoder: wgpu::CommandEncoder) -> wgpu::SubmissionIndex {
         let submission = self.gpu.queue().submit([encoder.finish()]);
         // Failures show as an unmapped buffer when it is read.
-        if let Some(staging) = &slot.staging {
-            staging.map_async(wgpu::MapMode::Write, .., |_| ());
+        let written = if self.shares_memory { [&slot.data, &slot.work] } else { [&slot.staging, &None] };
+        for buffer in written.into_iter().flatten() {
+            buffer.map_async(wgpu::MapMode::Write, .., |_| ());
         }
         if let Some(readback) = &slot.readback {
             readback.map_async(wgpu::MapMode::Read, .., |_| ());

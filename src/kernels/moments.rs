@@ -38,7 +38,7 @@ mod on_gpu {
     );
 
     /// Elements that a workgroup reads: a tile lies within as many, counted from the vector that it starts in.
-    pub(crate) const WINDOW: u64 = 4096;
+    pub(crate) const WINDOW: u64 = 8192;
 
     /// A tile: elements side by side, of one run.
     #[repr(C)]
