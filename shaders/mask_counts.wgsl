@@ -30,13 +30,20 @@ fn main(
     var zeros = 0u;
     var kept_zeros = 0u;
     var largest = 0u;
-    for (var i = thread; i < tile.length; i += 256u) {
-        let bits = magnitude(tile.start + i);
-        let kept = (masks[tile.mask + i / 32u] >> (i % 32u)) & 1u;
-        let zero = u32(bits == 0u);
-        zeros += zero;
-        kept_zeros += zero & kept;
-        largest = max(largest, (bits + 1u) * (1u - kept));
+    let log2 = elements_log2();
+    let each = 1u << log2;
+    let first = tile.start >> log2;
+    for (var i = thread << log2; i < tile.length; i += 256u << log2) {
+        let word = data[first + (i >> log2)];
+        let mask = masks[tile.mask + i / 32u] >> (i % 32u);
+        for (var e = 0u; e < min(each, tile.length - i); e++) {
+            let bits = magnitude_in(word, e * (32u >> log2));
+            let kept = (mask >> e) & 1u;
+            let zero = u32(bits == 0u);
+            zeros += zero;
+            kept_zeros += zero & kept;
+            largest = max(largest, (bits + 1u) * (1u - kept));
+        }
     }
     atomicAdd(&sums[1], zeros);
     atomicAdd(&sums[2], kept_zeros);

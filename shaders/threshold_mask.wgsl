@@ -23,13 +23,23 @@ fn main(
     let tile = tiles[index];
     let cut = cuts[tile.cut];
     let elements = elements_of(tile, thread);
+    let log2 = elements_log2();
+    let width = 32u >> log2;
+    let first = (tile.start + thread * 32u) >> log2;
     var below = 0u;
     var equal = 0u;
-    for (var i = 0u; i < elements; i++) {
-        let bits = magnitude(tile.start + thread * 32u + i);
-        below |= u32(bits - cut.start < cut.span) << i;
-        equal |= u32(bits == cut.tie) << i;
+    for (var i = 0u; i < elements; i += 1u << log2) {
+        let word = data[first + (i >> log2)];
+        for (var e = 0u; e < 1u << log2; e++) {
+            let bits = magnitude_in(word, e * width);
+            below |= u32(bits - cut.start < cut.span) << (i + e);
+            equal |= u32(bits == cut.tie) << (i + e);
+        }
     }
+    // The last word may hold what is not of this tile.
+    let inside = select(0xffffffffu, (1u << (elements & 31u)) - 1u, elements < 32u);
+    below &= inside;
+    equal &= inside;
     counts[thread] = countOneBits(equal);
     workgroupBarrier();
     // An inclusive scan in steps that double.
@@ -52,7 +62,6 @@ fn main(
         left -= 1u;
     }
     if elements > 0u {
-        let padding = select(0xffffffffu << elements, 0u, elements == 32u);
-        masks[tile.mask + thread] = ~(below | (equal & ~rest)) & ~padding;
+        masks[tile.mask + thread] = ~(below | (equal & ~rest)) & inside;
     }
 }

@@ -24,9 +24,15 @@ fn main(
     }
     workgroupBarrier();
     var count = 0u;
+    let log2 = elements_log2();
+    let each = 1u << log2;
+    let first = tile.start >> log2;
     // Neighbours read neighbours.
-    for (var i = thread; i < tile.length; i += 256u) {
-        count += u32(magnitude(tile.start + i) == tie);
+    for (var i = thread << log2; i < tile.length; i += 256u << log2) {
+        let word = data[first + (i >> log2)];
+        for (var e = 0u; e < min(each, tile.length - i); e++) {
+            count += u32(magnitude_in(word, e * (32u >> log2)) == tie);
+        }
     }
     atomicAdd(&sum, count);
     workgroupBarrier();

@@ -44,6 +44,15 @@ fn magnitude(i: u32) -> u32 {
     return own;
 }
 
+// The magnitude of an element of a word, `shift` bits from its end.
+fn magnitude_in(word: u32, shift: u32) -> u32 {
+    let own = (word >> shift) & (0x7fffffffu >> (32u - (32u >> elements_log2())));
+    if WIDE == 1u {
+        return decode(vec4(own)).x;
+    }
+    return own;
+}
+
 // Elements of the word that a thread makes.
 fn elements_of(tile: Tile, thread: u32) -> u32 {
     let first = thread * 32u;

@@ -1,6 +1,6 @@
 //! Cutting weights on the device: masks are made there, applied there, and stay there unless they are asked for.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +8,7 @@ use super::GpuEngine;
 use super::chunk::{Chunk, Work, binding};
 use super::slot::{PADDING, SLOTS, Slot};
 use crate::cpu::CpuEngine;
-use crate::kernels::nm_mask::{GROUPS, Groups};
+use crate::kernels::nm_mask::{Groups, Pattern};
 use crate::kernels::threshold_mask::{Cut, TILE, Threshold, Tile};
 use crate::kernels::{apply_mask, mask_counts, nm_mask, threshold_mask, tie_counts, tie_scan};
 use crate::scan::{Buffer, Compute, CutCounts, Job, Piece, Rule, Source, aligned_unit};
@@ -130,8 +130,8 @@ impl GpuEngine {
         budgets: &wgpu::Buffer,
     ) -> Result<Pending> {
         let mut work = Work::new(&self.gpu);
-        let (mut tiles, mut cuts, mut groups, mut starts, mut words) =
-            (Vec::new(), Vec::new(), Vec::new(), Vec::new(), 0);
+        let mut groups: BTreeMap<_, Vec<Groups>> = BTreeMap::new();
+        let (mut tiles, mut cuts, mut starts, mut words) = (Vec::new(), Vec::new(), Vec::new(), 0);
         for (piece, offset) in &chunk.pieces {
             let part = &parts[piece.tensor];
             let first = (offset / float.bytes() as u64) as u32;
@@ -155,22 +155,15 @@ impl GpuEngine {
                 _ => Cut::new(None, 0, range),
             });
             if let Rule::NofM { n, m, stride, above } = rules[part.job] {
-                let all = elements / u64::from(m);
-                groups.extend((0..all).step_by(GROUPS as usize).map(|from| Groups {
-                    start: first,
-                    first: from as u32,
-                    count: GROUPS.min(all - from) as u32,
-                    stride: stride as u32,
-                    mask: words as u32,
-                    m,
-                    cut: m - n,
-                    largest: float.largest_magnitude() as u32,
-                    above: u32::from(above),
-                }));
+                let pattern = Pattern { n, m, stride: stride as u32, above };
+                let lists = pattern.lists(float, first, elements as u32, words as u32);
+                groups.entry(pattern.kind()).or_default().extend(lists);
             }
             words += elements.div_ceil(32) as usize;
         }
-        let lists = [work.list(&tiles), work.list(&cuts), work.list(&groups)];
+        let lists = [work.list(&tiles), work.list(&cuts)];
+        let groups: Vec<_> =
+            groups.iter().map(|(kind, groups)| (*kind, work.list(groups), groups.len() as u32)).collect();
         let given: Vec<(usize, Range<u64>)> = chunk
             .pieces
             .iter()
@@ -190,7 +183,7 @@ impl GpuEngine {
         let data = 0..chunk.data_bytes + PADDING;
         let gpu = &self.gpu;
         let workgroups = tiles.len() as u32;
-        let [tiles, cuts, groups_list] = &lists;
+        let [tiles, cuts] = &lists;
         let mut record = |kernel: Arc<super::Kernel>, buffers: &[Option<wgpu::BufferBinding>], workgroups| {
             let buffers: Vec<_> = buffers.iter().flatten().cloned().collect();
             kernel.record(gpu, &mut encoder, &buffers, workgroups)
@@ -206,9 +199,9 @@ impl GpuEngine {
         record(tie_scan::kernel(gpu)?, &[of_work(cuts), of_out(&ties), of_out(&allowed), budgets], 1)?;
         let buffers = [of_data(), of_work(tiles), of_work(cuts), of_out(&ties), of_out(&allowed), of_out(&out.masks)];
         record(threshold_mask::kernel(gpu, float, false)?, &buffers, workgroups)?;
-        if !groups.is_empty() {
-            let buffers = [of_data(), of_work(groups_list), of_out(&out.masks)];
-            record(nm_mask::kernel(gpu, float)?, &buffers, groups.len() as u32)?;
+        for (kind, list, workgroups) in &groups {
+            let buffers = [of_data(), of_work(list), of_out(&out.masks)];
+            record(nm_mask::kernel(gpu, float, *kind)?, &buffers, *workgroups)?;
         }
         if let (Some(from), Some(to)) = (&slot.work, &slot.out) {
             for (start, list) in &given {

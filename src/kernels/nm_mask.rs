@@ -194,16 +194,16 @@ mod on_gpu {
         include_str!("../../shaders/nm_mask.wgsl")
     );
 
-    /// Groups of one list, at most.
-    pub(crate) const GROUPS: u64 = 256;
+    /// Groups, or words of the mask, of one list, at most: one for each thread.
+    const GROUPS: u64 = 256;
 
-    /// Groups that a workgroup ranks: see `shaders/nm_mask.wgsl`.
+    /// What a workgroup ranks: see `shaders/nm_mask.wgsl`.
     #[repr(C)]
     #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
     pub(crate) struct Groups {
         /// First element of the first group of all, from the start of the data.
         pub(crate) start: u32,
-        /// The first group of this list.
+        /// The first group, or the first word, of this list.
         pub(crate) first: u32,
         /// How many.
         pub(crate) count: u32,
@@ -211,8 +211,8 @@ mod on_gpu {
         pub(crate) stride: u32,
         /// First word of the mask.
         pub(crate) mask: u32,
-        /// Members of a group.
-        pub(crate) m: u32,
+        /// Elements in all.
+        pub(crate) length: u32,
         /// Members that are cut.
         pub(crate) cut: u32,
         /// The largest magnitude that is no NaN.
@@ -221,9 +221,48 @@ mod on_gpu {
         pub(crate) above: u32,
     }
 
-    /// The kernel for a format.
-    pub(crate) fn kernel(gpu: &Gpu, float: Float) -> Result<std::sync::Arc<Kernel>> {
-        gpu.kernel("nm_mask", SOURCE, &[format_constant(float)])
+    /// Groups of `m` elements, `stride` apart, of which `m - n` are cut.
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Pattern {
+        pub(crate) n: u32,
+        pub(crate) m: u32,
+        pub(crate) stride: u32,
+        pub(crate) above: bool,
+    }
+
+    impl Pattern {
+        /// Whether a word of the mask holds whole groups, so that a thread makes all of it. Otherwise the mask has to be all
+        /// ones before.
+        pub(crate) fn in_words(self) -> bool {
+            self.stride == 1 && 32 % self.m == 0
+        }
+
+        /// What its kernel is made for.
+        pub(crate) fn kind(self) -> (u32, bool) {
+            (self.m, self.in_words())
+        }
+
+        /// The lists for `length` elements from element `start` of the data on, whose mask starts at word `mask`.
+        pub(crate) fn lists(self, float: Float, start: u32, length: u32, mask: u32) -> impl Iterator<Item = Groups> {
+            let Self { n, m, stride, above } = self;
+            let all = u64::from(if self.in_words() { length.div_ceil(32) } else { length / m });
+            (0..all).step_by(GROUPS as usize).map(move |first| Groups {
+                start,
+                first: first as u32,
+                count: GROUPS.min(all - first) as u32,
+                stride,
+                mask,
+                length,
+                cut: m - n,
+                largest: float.largest_magnitude() as u32,
+                above: u32::from(above),
+            })
+        }
+    }
+
+    /// The kernel for a format and groups of `m`, where a thread makes words of the mask or not.
+    pub(crate) fn kernel(gpu: &Gpu, float: Float, (m, in_words): (u32, bool)) -> Result<std::sync::Arc<Kernel>> {
+        gpu.kernel("nm_mask", SOURCE, &[format_constant(float), ("M", m), ("WORDS", u32::from(in_words))])
     }
 }
 

@@ -103,7 +103,7 @@ fn structs_are_laid_out_alike() {
     assert_same_layout!(
         nm_mask::SOURCE,
         "Groups",
-        nm_mask::Groups { start, first, count, stride, mask, m, cut, largest, above }
+        nm_mask::Groups { start, first, count, stride, mask, length, cut, largest, above }
     );
     let (members, size) = layout(moments::SOURCE, "Partial");
     assert_eq!(size, size_of::<moments::Partial>());

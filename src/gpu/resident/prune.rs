@@ -1,12 +1,14 @@
 //! Pruning of weights where they lie.
 
+use std::collections::BTreeMap;
+
 use super::selection::{Asked, Selection};
-use super::tiling::Tiling;
+use super::tiling::{TileWindow, Tiling};
 use super::window::part;
 use super::{Masks, Weights, apply};
 use crate::gpu::{Dispatch, Gpu, Pending, kernel};
 use crate::kernels::digit_counts::Order;
-use crate::kernels::nm_mask::{GROUPS, Groups};
+use crate::kernels::nm_mask::Groups;
 use crate::kernels::{mask_counts, nm_mask, threshold_mask, tie_counts, tie_scan};
 use crate::prune::allocation::round_half_even;
 use crate::prune::{Keep, NofM};
@@ -36,6 +38,7 @@ pub struct PrunePass {
     elements: Vec<u64>,
     floats: Vec<Float>,
     masks: Masks,
+    ones: Option<Masks>,
     selection: Option<Selection>,
     make: Vec<Dispatch>,
     count: Vec<Dispatch>,
@@ -124,14 +127,16 @@ impl PrunePass {
         for window in &tiling.windows {
             let float = window.window.float;
             let words = part(masks.buffer(), window.masks.clone());
-            let kernel = threshold_mask::kernel(gpu, float, wide)?;
-            let others = [whole(&cuts), whole(&ties), whole(&allowed), words.clone()];
-            make.push(tiling.dispatch(gpu, window, &kernel, &others)?);
             if let Rule::NofM(pattern) = rule {
-                let groups = groups(weights, window, pattern, above, &masks);
-                let list = gpu.filled("groups", bytemuck::cast_slice(&groups), Usage::STORAGE)?;
-                let buffers = [window.window.binding(), whole(&list), words.clone()];
-                make.push(nm_mask::kernel(gpu, float)?.prepare(gpu, &buffers, groups.len() as u32)?);
+                for (kind, groups) in groups(weights, window, pattern, above, &masks) {
+                    let list = gpu.filled("groups", bytemuck::cast_slice(&groups), Usage::STORAGE)?;
+                    let buffers = [window.window.binding(), whole(&list), words.clone()];
+                    make.push(nm_mask::kernel(gpu, float, kind)?.prepare(gpu, &buffers, groups.len() as u32)?);
+                }
+            } else {
+                let kernel = threshold_mask::kernel(gpu, float, wide)?;
+                let others = [whole(&cuts), whole(&ties), whole(&allowed), words.clone()];
+                make.push(tiling.dispatch(gpu, window, &kernel, &others)?);
             }
             let kernel = mask_counts::kernel(gpu, float)?;
             count.push(tiling.dispatch(gpu, window, &kernel, &[words, whole(&counts)])?);
@@ -139,7 +144,8 @@ impl PrunePass {
         let apply = apply::dispatches(gpu, &tiling, &masks)?;
         let elements = weights.iter().map(Weights::elements).collect();
         let floats = weights.iter().map(Weights::float).collect();
-        Ok(Self { gpu: gpu.clone(), rule, elements, floats, masks, selection, make, count, apply, counts })
+        let ones = ones(gpu, weights, rule)?;
+        Ok(Self { gpu: gpu.clone(), rule, elements, floats, masks, ones, selection, make, count, apply, counts })
     }
 
     /// How many weights a rate asks for: k = round-half-to-even(rate·n) of each tensor, or of all; nothing for N:M, which
@@ -176,6 +182,9 @@ impl PrunePass {
         }
         if let Some(selection) = &self.selection {
             selection.encode(&self.gpu, encoder, amounts)?;
+        }
+        if let Some(ones) = &self.ones {
+            ones.encode_copy(encoder, &self.masks)?;
         }
         kernel::record(encoder, "make masks", &self.make);
         Ok(())
@@ -253,31 +262,36 @@ fn check(weights: &[Weights], pattern: NofM) -> Result<()> {
     Ok(())
 }
 
-/// The groups of a window's weights.
+/// The groups of a window's weights, for each kernel that they need.
 fn groups(
     weights: &[Weights],
-    window: &super::tiling::TileWindow,
+    window: &TileWindow,
     pattern: NofM,
     above: bool,
     masks: &Masks,
-) -> Vec<Groups> {
-    let mut all = Vec::new();
+) -> BTreeMap<(u32, bool), Vec<Groups>> {
+    let mut all: BTreeMap<_, Vec<Groups>> = BTreeMap::new();
     for span in &window.spans {
         let of = &weights[span.tensor];
         let start = window.window.offset(of) / of.float().bytes() as i64;
-        let mask = (masks.offset(span.tensor) + span.first / 8 - window.masks.start) / 4;
-        let count = span.elements / u64::from(pattern.of());
-        all.extend((0..count).step_by(GROUPS as usize).map(|first| Groups {
-            start: start.saturating_add_unsigned(span.first) as u32,
-            first: first as u32,
-            count: GROUPS.min(count - first) as u32,
-            stride: stride(of) as u32,
-            mask: mask as u32,
-            m: pattern.of().into(),
-            cut: u32::from(pattern.of() - pattern.kept()),
-            largest: of.float().largest_magnitude() as u32,
-            above: above.into(),
-        }));
+        let start = start.saturating_add_unsigned(span.first) as u32;
+        let mask = ((masks.offset(span.tensor) + span.first / 8 - window.masks.start) / 4) as u32;
+        let (n, m, stride) = (pattern.kept().into(), pattern.of().into(), stride(of) as u32);
+        let pattern = nm_mask::Pattern { n, m, stride, above };
+        let lists = pattern.lists(of.float(), start, span.elements as u32, mask);
+        all.entry(pattern.kind()).or_default().extend(lists);
     }
     all
+}
+
+/// A copy of the masks in which every weight is kept, where a pattern clears bits of them; `None` where it makes all of them.
+fn ones(gpu: &Gpu, weights: &[Weights], rule: Rule) -> Result<Option<Masks>> {
+    let Rule::NofM(pattern) = rule else { return Ok(None) };
+    if 32 % pattern.of() == 0 && weights.iter().all(|weights| stride(weights) == 1) {
+        return Ok(None);
+    }
+    let words: Vec<Vec<u32>> =
+        weights.iter().map(|weights| vec![u32::MAX; weights.elements().div_ceil(32) as usize]).collect();
+    let words: Vec<&[u32]> = words.iter().map(Vec::as_slice).collect();
+    Masks::upload(gpu, weights, &words).map(Some)
 }
