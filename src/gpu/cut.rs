@@ -108,11 +108,12 @@ impl GpuEngine {
         let mut pending: VecDeque<Pending> = VecDeque::new();
         while let Some(chunk) = Chunk::next(&mut pieces, max_bytes, MOST_PARTS) {
             let slot = if pending.len() < SLOTS { None } else { pending.pop_front() };
-            let slot = slot.map_or_else(|| Ok(Slot::default()), |p| self.finish_cut(p, &parts, &mut counts))?;
+            let slot = slot.map_or_else(|| Ok(self.slot()), |p| self.finish_cut(p, &parts, &mut counts))?;
             pending.push_back(self.start_cut(slot, chunk, float, &parts, &rules, &on_device)?);
         }
         while let Some(next) = pending.pop_front() {
-            self.finish_cut(next, &parts, &mut counts)?;
+            let slot = self.finish_cut(next, &parts, &mut counts)?;
+            self.keep(slot);
         }
         let left = self.download(&on_device)?;
         budgets.iter_mut().zip(left.as_chunks().0).for_each(|(budget, bytes)| *budget = u64::from_le_bytes(*bytes));

@@ -131,10 +131,10 @@ impl GpuEngine {
         let mut pending: VecDeque<Pending> = VecDeque::new();
         while parts.peek().is_some() {
             let slot = if pending.len() < SLOTS { None } else { pending.pop_front() };
-            let slot = slot.map_or_else(|| Ok(Slot::default()), |p| self.finish_gather(p, &slices, &mut targets))?;
+            let slot = slot.map_or_else(|| Ok(self.slot()), |p| self.finish_gather(p, &slices, &mut targets))?;
             pending.push_back(self.start_gather(slot, next_chunk(&mut parts, &slices, max_bytes), &slices)?);
         }
-        pending.into_iter().try_for_each(|p| self.finish_gather(p, &slices, &mut targets).map(drop))
+        pending.into_iter().try_for_each(|p| self.finish_gather(p, &slices, &mut targets).map(|slot| self.keep(slot)))
     }
 
     /// Fills a slot with a chunk and submits its dispatch.

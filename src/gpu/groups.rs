@@ -21,7 +21,7 @@ impl GpuEngine {
         let asked = request.ranks_each + request.thresholds_each.map_or(0, |each| each + 1);
         let max_runs = max_bytes / (size_of::<View>() + 8 * asked) as u64;
         let mut answer = GroupAnswer::default();
-        let mut slot = Slot::default();
+        let mut slot = self.slot();
         let mut rest = pieces.iter().copied().peekable();
         let mut group = 0;
         // A request is about one tensor, hence one format.
@@ -31,6 +31,7 @@ impl GpuEngine {
             self.ask_chunk(&mut slot, source, &chunk, float, &views, group, request, &mut answer)?;
             group += views.len();
         }
+        self.keep(slot);
         Ok(answer)
     }
 

@@ -43,6 +43,8 @@ pub(crate) struct GpuEngine {
     name: String,
     /// Whether its buffers can be mapped where kernels read them: it has no memory of its own to copy to.
     shares_memory: bool,
+    /// Those that no pass is using.
+    slots: Mutex<Vec<slot::Slot>>,
     /// Threads that read.
     pool: Arc<rayon::ThreadPool>,
     /// The first error that the device reported by itself.
@@ -65,7 +67,7 @@ impl GpuEngine {
         let info = gpu.device().adapter_info();
         let name = format!("{} ({:?})", info.name, info.backend);
         let shares_memory = gpu.device().features().contains(wgpu::Features::MAPPABLE_PRIMARY_BUFFERS);
-        Ok(Self { gpu, name, shares_memory, pool, failure })
+        Ok(Self { gpu, name, shares_memory, slots: Mutex::default(), pool, failure })
     }
 
     /// The adapter's name and how it is reached.

@@ -58,7 +58,7 @@ impl Compute for GpuEngine {
         let mut tally = Tally::new(self, request)?;
         while let Some(chunk) = Chunk::next(&mut pieces, max_bytes, max_runs) {
             let slot = if pending.len() < SLOTS { None } else { pending.pop_front() };
-            let slot = slot.map_or_else(|| Ok(Slot::default()), |p| self.finish(p, source, request, sink))?;
+            let slot = slot.map_or_else(|| Ok(self.slot()), |p| self.finish(p, source, request, sink))?;
             let elements: u64 = chunk.pieces.iter().map(|(piece, _)| piece.region.elements()).sum();
             if tally.elements + elements > TALLY_ELEMENTS {
                 tally.read(self, counts)?;
@@ -67,7 +67,8 @@ impl Compute for GpuEngine {
             pending.push_back(self.start(slot, chunk, source, request, &tally)?);
         }
         while let Some(next) = pending.pop_front() {
-            self.finish(next, source, request, sink)?;
+            let slot = self.finish(next, source, request, sink)?;
+            self.keep(slot);
         }
         tally.read(self, counts)
     }

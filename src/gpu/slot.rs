@@ -1,5 +1,7 @@
 //! A ring of buffers between files and kernels: while the device works on one slot, threads fill the next.
 
+use std::sync::PoisonError;
+
 use rayon::prelude::*;
 
 use super::GpuEngine;
@@ -12,7 +14,7 @@ pub(crate) const SLOTS: usize = 3;
 
 /// The buffers of one chunk. Each grows to what is asked of it and is then kept. `staging` is there where the device has memory
 /// of its own.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Slot {
     staging: Option<wgpu::Buffer>,
     pub(crate) data: Option<wgpu::Buffer>,
@@ -38,6 +40,19 @@ impl Part<'_> {
 pub(crate) const PADDING: u64 = 16 << 10;
 
 impl GpuEngine {
+    /// A slot that is free, with the buffers that it has grown.
+    pub(crate) fn slot(&self) -> Slot {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    /// Takes a slot back whose work is done: as many stay as one ring has.
+    pub(crate) fn keep(&self, slot: Slot) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if slots.len() < SLOTS {
+            slots.push(slot);
+        }
+    }
+
     /// A buffer of at least `bytes`, the one that is there where it is large enough.
     pub(crate) fn at_least<'a>(
         &self,
