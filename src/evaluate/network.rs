@@ -190,20 +190,11 @@ fn listed(axes: &[usize]) -> String {
 
 /// What the results of `name` are: the last operator tells, but for those that only move values.
 pub(super) fn form(graph: &Graph, name: &str) -> Form {
-    let mut name = name;
-    // Each step goes to an earlier operator, where the file is sound.
-    for _ in 0..=graph.nodes.len() {
-        let made = graph.nodes.iter().find(|node| node.outputs.iter().any(|output| output == name));
-        match made.map(|node| (node.op.as_str(), node.inputs.first())) {
-            Some(("Softmax", _)) => return Form::Probabilities,
-            Some(("LogSoftmax", _)) => return Form::Logarithms,
-            Some(("Identity" | "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" | "Cast" | "Dropout", Some(input))) => {
-                name = input;
-            }
-            _ => break,
-        }
+    match graph.behind(name).maker.map(|node| node.op.as_str()) {
+        Some("Softmax") => Form::Probabilities,
+        Some("LogSoftmax") => Form::Logarithms,
+        _ => Form::Logits,
     }
-    Form::Logits
 }
 
 /// Pools of rten: several runs side by side with few threads each, or fewer with more, `threads` in all.

@@ -2,6 +2,8 @@
 
 mod atoms;
 mod attach;
+#[cfg(any(feature = "eval", feature = "train"))]
+mod behind;
 mod check;
 mod classes;
 mod dependencies;
@@ -18,6 +20,8 @@ mod widths;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "train")]
+pub(crate) use behind::Behind;
 pub use dependencies::{Class, Dependencies, Edit, Layer, Macs, Member, Role, Width};
 pub use ir::{Attribute, Constant, Dim, Graph, Node, Value};
 pub use topology::Topology;

@@ -9,7 +9,7 @@ use super::operators::{Mode, Site, Statistics, find};
 use super::roles::{Role, roles};
 use super::value::{Known, Value};
 use super::weights;
-use crate::graph::{Dim, Graph};
+use crate::graph::{Behind, Dim, Graph};
 use crate::{Checkpoint, Error, Result, shortened};
 
 /// A network, its weights on a device.
@@ -142,34 +142,22 @@ impl Network {
     /// # Errors
     /// Where something else comes after it: its results would be taken for logits.
     pub(super) fn logits<'a>(&'a self, name: &'a str) -> Result<&'a str, String> {
-        let mut moved = None;
-        let maker = |name: &str| self.graph.nodes.iter().find(|node| node.outputs.iter().any(|output| output == name));
-        let mut at = name;
-        // No more steps than operators.
-        for _ in 0..self.graph.nodes.len() {
-            let Some(node) = maker(at) else { return Ok(name) };
-            let Some(input) = node.inputs.first() else { return Ok(name) };
-            let along = match node.attributes.get("axis") {
-                Some(crate::graph::Attribute::Int(axis)) => *axis,
-                _ => -1,
-            };
-            match node.op.as_str() {
-                "Identity" => at = input,
-                "Flatten" | "Reshape" | "Squeeze" | "Unsqueeze" | "Cast" | "Dropout" => {
-                    (moved, at) = (Some(&node.op), input)
-                }
-                "Softmax" | "LogSoftmax" => match moved {
-                    Some(op) => {
-                        let remedy = "give the network without what follows its logits";
-                        return Err(format!("has {op} after its {}: {remedy}", node.op));
-                    }
-                    None if matches!(along, 1 | -1) => return Ok(input),
-                    None => return Ok(name),
-                },
-                _ => return Ok(name),
+        let Behind { maker: Some(node), moved } = self.graph.behind(name) else { return Ok(name) };
+        let Some(input) = node.inputs.first().filter(|_| matches!(node.op.as_str(), "Softmax" | "LogSoftmax")) else {
+            return Ok(name);
+        };
+        let along = match node.attributes.get("axis") {
+            Some(crate::graph::Attribute::Int(axis)) => *axis,
+            _ => -1,
+        };
+        match moved {
+            Some(op) => {
+                let remedy = "give the network without what follows its logits";
+                Err(format!("has {op} after its {}: {remedy}", node.op))
             }
+            None if matches!(along, 1 | -1) => Ok(input),
+            None => Ok(name),
         }
-        Ok(name)
     }
 
     /// The operators behind these values.

@@ -49,13 +49,15 @@ impl Session<'_, '_> {
         let cut = if candidate.tune { self.journal.clear(&self.name("cut"))? } else { made.clone() };
         let mask = self.journal.clear("mask.safetensors")?;
         let wanted = Some(mask.as_path()).filter(|_| candidate.tune);
+        // What cannot be cut again has nothing more to be cut: the best itself is trained.
+        let as_it_is = candidate.phase == Phase::Final && !self.subject.continues();
         let opened = match candidate.base {
+            _ if as_it_is => None,
             0 => None,
             base => Some(Checkpoint::open(self.file(&self.rounds[base as usize]))?),
         };
         let base = opened.as_ref().unwrap_or(self.model);
-        let cut = if candidate.phase == Phase::Final && !self.subject.continues() {
-            // What cannot be cut again has nothing more to be cut.
+        let cut = if as_it_is {
             self.file(self.best())
         } else {
             self.subject.cut(base, &candidate.cuts, &cut, wanted, false)?;
@@ -66,7 +68,7 @@ impl Session<'_, '_> {
             let mask = Some(mask.as_path()).filter(|mask| mask.exists());
             let seed = self.options.seed.wrapping_add(number.into());
             log = tuner.fine_tune(&Tuning { model: &cut, mask, output: &made, epochs: candidate.epochs, seed })?;
-            if cut != self.file(self.best()) {
+            if !as_it_is {
                 remove(&cut)?;
             }
             remove(&self.journal.folder().join("mask.safetensors"))?;
