@@ -4,14 +4,6 @@
 @group(0) @binding(1) var<storage, read> tiles: array<Tile>;
 @group(0) @binding(2) var<storage, read> masks: array<u32>;
 
-struct Tile {
-    start: u32,
-    length: u32,
-    mask: u32,
-    cut: u32,
-    index: u32,
-}
-
 // Bits of an element: 8, 16, 32 or 64.
 override WIDTH: u32 = 32u;
 

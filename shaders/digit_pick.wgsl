@@ -9,15 +9,6 @@
 // 64 bits each, the lower half first.
 @group(0) @binding(4) var<storage, read_write> budgets: array<vec2<u32>>;
 
-struct Cut {
-    start: u32,
-    span: u32,
-    tie: u32,
-    budget: u32,
-    first_tile: u32,
-    tiles: u32,
-}
-
 // 1: it is the last digit, and picks cut.
 override CUTS: u32 = 0u;
 

@@ -65,6 +65,9 @@ fn main(
             let element = (data[at >> part.log2] >> ((at & within) * bits)) & mask;
             made |= element << ((i - first) * bits);
         }
-        found[part.out + word] = made;
+        // The rest of the last word is somebody else's.
+        let bits_made = (end - first) * bits;
+        let rest = select(0xffffffffu << bits_made, 0u, bits_made == 32u);
+        found[part.out + word] = made | (found[part.out + word] & rest);
     }
 }

@@ -8,8 +8,6 @@
 @group(0) @binding(4) var<storage, read_write> allowed: array<u32>;
 @group(0) @binding(5) var<storage, read_write> masks: array<u32>;
 
-var<workgroup> counts: array<u32, 256>;
-
 @compute @workgroup_size(256)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -40,19 +38,8 @@ fn main(
     let inside = select(0xffffffffu, (1u << (elements & 31u)) - 1u, elements < 32u);
     below &= inside;
     equal &= inside;
-    counts[thread] = countOneBits(equal);
-    workgroupBarrier();
-    // An inclusive scan in steps that double.
-    for (var step = 1u; step < 256u; step *= 2u) {
-        var sum = counts[thread];
-        if thread >= step {
-            sum += counts[thread - step];
-        }
-        workgroupBarrier();
-        counts[thread] = sum;
-        workgroupBarrier();
-    }
-    let before = ties[tile.index] - ties[cut.first_tile] + counts[thread] - countOneBits(equal);
+    let ties_here = inclusive_sum(thread, countOneBits(equal)) - countOneBits(equal);
+    let before = ties[tile.index] - ties[cut.first_tile] + ties_here;
     let may = allowed[tile.cut];
     // The first ties of this word that are cut: as many as are left.
     var left = select(0u, may - before, before < may);

@@ -7,15 +7,6 @@
 // 64 bits each, the lower half first. All ones: every tie, for ever.
 @group(0) @binding(3) var<storage, read_write> budgets: array<vec2<u32>>;
 
-struct Cut {
-    start: u32,
-    span: u32,
-    tie: u32,
-    budget: u32,
-    first_tile: u32,
-    tiles: u32,
-}
-
 var<workgroup> sums: array<u32, 256>;
 
 @compute @workgroup_size(256)

@@ -14,7 +14,7 @@ use assert_cmd::cargo::cargo_bin_cmd;
 use device::host;
 use files::Folder;
 use models::{Made, bytes_of, file_of, noise};
-use secateur::gpu::{Masks, MomentsPass, Overlay, PrunePass, Rule};
+use secateur::gpu::{MomentsPass, Overlay, PrunePass, Rule};
 use secateur::prune::Keep;
 use secateur::stats::{Grouping, Moments};
 use secateur::{Checkpoint, Dtype};
@@ -205,63 +205,5 @@ fn pruning_and_restoring_are_those_of_the_command_line() {
             assert_eq!(outside, after, "nothing else has changed");
         }
     }
-    host.heard_nothing();
-}
-
-#[test]
-fn several_variants_share_one_copy() {
-    let Some(host) = host() else { return };
-    let folder = Folder::new();
-    let tensors = tensors(&model(&folder));
-    let weights = host.resident(&tensors, 4);
-    let before = host.contents(weights[0].buffer());
-    let pass = PrunePass::new(&host.gpu, &weights, Rule::Uniform, Keep::Largest).expect("a pass");
-    let mut overlay = Overlay::new(&host.gpu, &weights).expect("an overlay");
-    let mut variants = Vec::new();
-    for rate in [0.3, 0.9, 0.6, 0.0] {
-        let mut encoder = host.encoder();
-        pass.encode_masks(&mut encoder, &pass.amounts(rate)).expect("recorded");
-        let words = pass.masks().read(&host.gpu, &mut encoder).expect("recorded");
-        host.submit(encoder);
-        let (variant, words) = (pollster::block_on(overlay.add(pass.masks())), words.wait().expect("masks"));
-        let variant = variant.expect("a variant");
-        assert_eq!(overlay.cut(variant).unwrap(), pass.amounts(rate).iter().sum::<u64>());
-        let mut want = before.clone();
-        for (weights, words) in weights.iter().zip(&words) {
-            let width = weights.float().bytes();
-            for i in (0..weights.elements() as usize).filter(|i| words[i / 32] >> (i % 32) & 1 == 0) {
-                want[weights.offset() as usize + i * width..][..width].fill(0);
-            }
-        }
-        variants.push((variant, want));
-        // A larger variant comes while another one is on.
-        let mut encoder = host.encoder();
-        overlay.encode(&mut encoder, Some(variants[0].0)).expect("recorded");
-        host.submit(encoder);
-    }
-    for i in [0, 1, 2, 1, 3, 0, 0, 2] {
-        let (variant, want) = &variants[i];
-        let mut encoder = host.encoder();
-        overlay.encode(&mut encoder, Some(*variant)).expect("recorded");
-        host.submit(encoder);
-        assert_eq!(overlay.on(), Some(*variant));
-        assert!(host.contents(weights[0].buffer()) == *want, "variant {i}");
-    }
-    let mut encoder = host.encoder();
-    overlay.encode(&mut encoder, None).expect("recorded");
-    host.submit(encoder);
-    assert!(host.contents(weights[0].buffer()) == before);
-    // The store is as large as the largest variant, and a mask takes one bit a weight.
-    let bytes: u64 = weights.iter().map(|w| w.bytes()).sum();
-    let bits: u64 = weights.iter().map(|w| w.elements() / 8 + 256).sum();
-    assert!(overlay.bytes() < bytes + 5 * bits, "{} {bytes} {bits}", overlay.bytes());
-
-    // Masks of a file are as good as those made here.
-    let all: Vec<Vec<u32>> = weights.iter().map(|w| vec![0x5555_5555; w.elements().div_ceil(32) as usize]).collect();
-    let words: Vec<&[u32]> = all.iter().map(Vec::as_slice).collect();
-    let masks = Masks::upload(&host.gpu, &weights, &words).expect("masks");
-    let half = pollster::block_on(overlay.add(&masks)).expect("a variant");
-    let cut: u64 = weights.iter().map(|w| w.elements() / 2).sum();
-    assert_eq!(overlay.cut(half).unwrap(), cut);
     host.heard_nothing();
 }

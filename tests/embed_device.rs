@@ -12,7 +12,7 @@ use std::thread;
 
 use device::{Host, device_with, host};
 use models::Made;
-use secateur::gpu::{Gpu, MomentsPass, OrderPass, Overlay, PrunePass, Rule, Variant, Weights, wgpu};
+use secateur::gpu::{Gpu, Masks, MomentsPass, OrderPass, Overlay, PrunePass, Ranking, Rule, Variant, Weights, wgpu};
 use secateur::prune::Keep;
 use secateur::stats::Grouping;
 use secateur::{Error, Float};
@@ -39,7 +39,7 @@ fn the_steady_state_makes_no_buffer() {
     let weights = weights(&host);
     let moments = MomentsPass::new(&host.gpu, &weights, Grouping::Output).expect("a pass");
     let prune = PrunePass::new(&host.gpu, &weights, Rule::Uniform, Keep::Largest).expect("a pass");
-    let order = OrderPass::new(&host.gpu, &weights, 1).expect("a pass");
+    let order = OrderPass::new(&host.gpu, &weights, Ranking::Values, 1).expect("a pass");
     let mut overlay = Overlay::new(&host.gpu, &weights).expect("an overlay");
     let variants = variants(&host, &weights, &mut overlay);
     let mut round = |i: usize| {
@@ -53,6 +53,14 @@ fn the_steady_state_makes_no_buffer() {
         host.submit(encoder);
         assert_eq!(found.wait().expect("moments").len(), 2);
         assert!(smallest.wait().expect("weights")[1].is_some());
+        // Requests that time out, and encoders that are given up.
+        drop(moments.run().expect("submitted"));
+        let mut encoder = host.encoder();
+        prune.encode_masks(&mut encoder, &prune.amounts(0.5)).expect("recorded");
+        let given_up = moments.read(&mut encoder).expect("recorded");
+        drop(encoder);
+        drop(given_up);
+        host.device.poll(wgpu::PollType::wait_indefinitely()).expect("the device answers");
     };
     // The pools fill.
     (0..3).for_each(&mut round);
@@ -102,6 +110,35 @@ fn results_are_futures_that_nobody_has_to_poll_the_device_for() {
     drop(pass.read(&mut encoder).expect("recorded"));
     drop(encoder);
     assert_eq!(pass.run().expect("submitted").wait().expect("moments"), want);
+    // An encoder that is dropped, whoever waits or awaits.
+    for awaits in [false, true] {
+        let mut encoder = host.encoder();
+        let found = pass.read(&mut encoder).expect("recorded");
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| if awaits { pollster::block_on(found) } else { found.wait() });
+            thread::sleep(std::time::Duration::from_millis(20));
+            drop(encoder);
+            refused(waiting.join().expect("no panic"), "dropped before they were submitted");
+        });
+    }
+    host.heard_nothing();
+}
+
+#[test]
+fn commands_that_the_device_refuses_give_no_old_result() {
+    let Some(host) = host() else { return };
+    let weights = weights(&host);
+    let pass = MomentsPass::new(&host.gpu, &weights, Grouping::Tensor).expect("a pass");
+    pass.run().expect("submitted").wait().expect("moments");
+    let scope = host.device.push_error_scope(wgpu::ErrorFilter::Validation);
+    let mut encoder = host.encoder();
+    pass.encode(&mut encoder);
+    let found = pass.read(&mut encoder).expect("recorded");
+    // A mistake of the host's, in the same encoder.
+    encoder.copy_buffer_to_buffer(weights[0].buffer(), 0, weights[0].buffer(), 0, 1 << 40);
+    host.submit(encoder);
+    assert!(pollster::block_on(scope.pop()).is_some(), "the host is told");
+    refused(found.wait(), "refused its commands");
     host.heard_nothing();
 }
 
@@ -129,24 +166,35 @@ fn what_cannot_be_is_refused() {
     refused(Weights::new(&host.device.create_buffer(&descriptor), 0, Float::F32, &[4]), "STORAGE");
 
     let weights = [Weights::new(&buffer, 0, Float::F32, &[4, 6]).expect("they lie in it")];
+    let twice = [weights[0].clone(), Weights::new(&buffer, 80, Float::F32, &[10]).expect("they lie in it")];
+    refused(PrunePass::new(&host.gpu, &twice, Rule::Global, Keep::Largest), "overlap");
+    refused(Overlay::new(&host.gpu, &twice), "overlap");
+    refused(Masks::in_buffer(&buffer, 128, &weights), "multiple of 256");
+    refused(Masks::in_buffer(&buffer, 4096, &weights), "lie inside");
     let pattern = Rule::NofM("2:4".parse().unwrap());
     refused(PrunePass::new(&host.gpu, &weights, pattern, Keep::Largest), "multiple of 4");
     let pass = PrunePass::new(&host.gpu, &weights, Rule::Uniform, Keep::Largest).expect("a pass");
     refused(pass.run(&[25]), "25");
     refused(pass.run(&[1, 2]), "[1, 2]");
     let mut overlay = Overlay::new(&host.gpu, &weights).expect("an overlay");
-    let masks = secateur::gpu::Masks::new(&host.gpu, &weights).expect("masks");
+    let masks = Masks::new(&host.gpu, &weights).expect("masks");
     let variant = pollster::block_on(overlay.add(&masks)).expect("a variant");
     let mut other = Overlay::new(&host.gpu, &weights).expect("an overlay");
+    pollster::block_on(other.add(&masks)).expect("a variant of its own");
     refused(other.encode(&mut host.encoder(), Some(variant)), "another overlay");
     host.heard_nothing();
 }
 
 #[test]
 fn limits_are_read() {
-    let small = |limits: &mut wgpu::Limits| limits.max_compute_invocations_per_workgroup = 128;
-    let Some((device, queue)) = device_with(small) else { return };
-    refused(Gpu::from_wgpu(device, queue), "max_compute_invocations_per_workgroup is 128");
+    let few: fn(&mut wgpu::Limits) = |limits| limits.max_compute_invocations_per_workgroup = 128;
+    let little: fn(&mut wgpu::Limits) = |limits| limits.max_storage_buffer_binding_size = 4096;
+    for (change, why) in
+        [(few, "max_compute_invocations_per_workgroup is 128"), (little, "max_storage_buffer_binding_size is 4096")]
+    {
+        let Some((device, queue)) = device_with(change) else { return };
+        refused(Gpu::from_wgpu(device, queue), why);
+    }
 }
 
 #[test]

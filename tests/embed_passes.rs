@@ -13,7 +13,8 @@ use std::num::NonZeroU64;
 use device::{Host, host, host_with};
 use models::{FLOATS, Made, lowest, noise, rounded};
 use secateur::gpu::{
-    ApplyPass, GatherPass, HistogramPass, Kept, Masks, MomentsPass, OrderPass, Overlay, PrunePass, Rule, Weights, wgpu,
+    ApplyPass, GatherPass, HistogramPass, Kept, Masks, MomentsPass, OrderPass, Overlay, PrunePass, Ranking, Rule,
+    Weights, wgpu,
 };
 use secateur::prune::Keep;
 use secateur::stats::{Grouping, Moments};
@@ -53,7 +54,7 @@ fn order_statistics_are_those_of_a_sort() {
     let Some(host) = host() else { return };
     let tensors = awkward();
     let weights = host.resident(&tensors, 4);
-    let pass = OrderPass::new(&host.gpu, &weights, 4).expect("a pass");
+    let pass = OrderPass::new(&host.gpu, &weights, Ranking::Values, 4).expect("a pass");
     let all: Vec<Weights> = weights.clone();
     let ranks: Vec<u64> =
         all.iter().flat_map(|w| [0, w.elements() / 2, w.elements() / 3, w.elements().saturating_sub(1)]).collect();
@@ -62,7 +63,7 @@ fn order_statistics_are_those_of_a_sort() {
     assert!(refused.contains("rank"), "{refused}");
     let some: Vec<usize> = (0..tensors.len()).filter(|t| !tensors[*t].bytes.is_empty()).collect();
     let weights: Vec<Weights> = some.iter().map(|t| weights[*t].clone()).collect();
-    let pass = OrderPass::new(&host.gpu, &weights, 4).expect("a pass");
+    let pass = OrderPass::new(&host.gpu, &weights, Ranking::Values, 4).expect("a pass");
     let ranks: Vec<u64> = some.iter().flat_map(|t| ranks[4 * t..][..4].to_vec()).collect();
     let found = pass.run(&ranks).expect("submitted").wait().expect("weights");
     for (i, t) in some.iter().enumerate() {
@@ -71,6 +72,16 @@ fn order_statistics_are_those_of_a_sort() {
         for (rank, found) in ranks[4 * i..][..4].iter().zip(&found[4 * i..]) {
             let want = finite.get(*rank as usize).map(|x| x.to_bits());
             assert_eq!(found.map(f64::to_bits), want, "{} rank {rank}", tensors[*t].name);
+        }
+    }
+    let pass = OrderPass::new(&host.gpu, &weights, Ranking::Magnitudes, 4).expect("a pass");
+    let found = pass.run(&ranks).expect("submitted").wait().expect("magnitudes");
+    for (i, t) in some.iter().enumerate() {
+        let mut sizes: Vec<f64> = tensors[*t].values().into_iter().map(f64::abs).collect();
+        sizes.sort_by(f64::total_cmp);
+        for (rank, found) in ranks[4 * i..][..4].iter().zip(&found[4 * i..]) {
+            let (found, want) = (found.expect("all are ranked"), sizes[*rank as usize]);
+            assert!(found == want || (found.is_nan() && want.is_nan()), "{} rank {rank}: {found}", tensors[*t].name);
         }
     }
     host.heard_nothing();
@@ -115,17 +126,16 @@ fn gather_case(host: &Host, tensor: &Made, axis: usize, keep: impl Fn(u32) -> bo
     let mut shape = tensor.shape.clone();
     shape[axis] = indices.len() as u64;
     let from = host.resident(std::slice::from_ref(tensor), 4).remove(0);
-    let room = vec![0xffu8; 64 + (shape.iter().product::<u64>() as usize * float.bytes()).next_multiple_of(4)];
+    let room = vec![0xffu8; 68 + (shape.iter().product::<u64>() as usize * float.bytes()).next_multiple_of(4)];
     let target = host.buffer(&room);
     let to = Weights::new(&target, 60, float, &shape).expect("room");
     let job = Kept { from, axis, indices: indices.clone(), to: to.clone() };
     let pass = GatherPass::new(&host.gpu, &[job])?;
-    let mut encoder = host.encoder();
-    pass.encode(&mut encoder);
-    host.submit(encoder);
+    pass.run()?.wait()?;
     let want = gathered(tensor, float.bytes(), axis, &indices);
     assert!(host.bytes(&to) == want, "{:?} axis {axis} of {:?}", tensor.dtype, tensor.shape);
-    assert_eq!(host.contents(&target)[..60], [0xff; 60], "nothing before it has changed");
+    let (found, end) = (host.contents(&target), 60 + want.len());
+    assert!(found[..60].iter().chain(&found[end..]).all(|byte| *byte == 0xff), "nothing beside it has changed");
     Ok(())
 }
 
@@ -250,6 +260,37 @@ fn what_is_seen_in_parts_is_one() {
             assert!(host.bytes(weights) == tensor.without(cut.iter().copied()), "{rule:?} {}", tensor.name);
         }
     }
+    let weights = host.resident(&tensors, 4);
+    let pass = PrunePass::new(&host.gpu, &weights, Rule::Uniform, Keep::Smallest).expect("a pass");
+    pass.run(&pass.amounts(0.2)).expect("submitted").wait().expect("counts");
+    for (tensor, weights) in tensors.iter().zip(&weights) {
+        let scores: Vec<f64> = tensor.values().iter().map(|w| -w.abs()).collect();
+        let cut = lowest(&scores, rounded(0.2, scores.len()));
+        assert!(host.bytes(weights) == tensor.without(cut), "smallest {}", tensor.name);
+    }
+    let weights = host.resident(&tensors, 4);
+    let ranks: Vec<u64> = tensors.iter().map(|t| t.values().len() as u64 / 3).collect();
+    let pass = OrderPass::new(&host.gpu, &weights, Ranking::Values, 1).expect("a pass");
+    let found = pass.run(&ranks).expect("submitted").wait().expect("weights");
+    let pass = HistogramPass::new(&host.gpu, &weights, &vec![vec![-9.0, 0.0, 9.0]; 4]).expect("a pass");
+    let counts = pass.run().expect("submitted").wait().expect("counts");
+    for (i, tensor) in tensors.iter().enumerate() {
+        let mut sorted = tensor.values();
+        assert_eq!(counts[i][0], sorted.iter().filter(|x| **x < 0.0).count() as u64);
+        sorted.sort_by(f64::total_cmp);
+        assert_eq!(found[i], Some(sorted[ranks[i] as usize]), "{}", tensor.name);
+    }
+    // Whole words of 2:4, in parts.
+    let two = Rule::NofM("2:4".parse().unwrap());
+    let pass = PrunePass::new(&host.gpu, &weights[3..], two, Keep::Largest).expect("a pass");
+    pass.run(&[]).expect("submitted").wait().expect("counts");
+    let values = tensors[3].values();
+    let cut = (0..values.len() / 4).flat_map(|g| {
+        let group: Vec<f64> = values[4 * g..][..4].iter().map(|w| w.abs()).collect();
+        lowest(&group, 2).into_iter().map(move |i| 4 * g + i).collect::<Vec<_>>()
+    });
+    assert!(host.bytes(&weights[3]) == tensors[3].without(cut), "2:4");
+
     // Groups of four, 1000 apart: their unit is no power of two.
     let tensor = normal("e", Dtype::F32, &[8, 64, 1000], 9);
     let weights = host.resident(std::slice::from_ref(&tensor), 4);

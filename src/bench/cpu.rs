@@ -1,9 +1,10 @@
 //! The CPU engine over weights in memory.
 
 use std::hint::black_box;
+use std::sync::{Mutex, PoisonError};
 
-use super::sample::{COLUMNS, PERIOD_ROWS, Sample};
-use super::{Case, Ceiling, Options, ceiling, name, wrong};
+use super::sample::{COLUMNS, Sample};
+use super::{Case, Ceiling, Each, Options, ceiling, edges, groupings, name, wrong};
 use crate::cpu::CpuEngine;
 use crate::engine::EngineKind::Cpu;
 use crate::prune::kth_magnitude;
@@ -13,13 +14,11 @@ use crate::stats::layout::Layout;
 use crate::stats::{Grouping, Moments};
 use crate::{Engine, Result};
 
-type Each<'e> = &'e mut dyn FnMut(&mut Case) -> Result<()>;
-
 pub(super) fn cases(options: &Options, size: u64, each: Each) -> Result<()> {
     let engine = Engine::cpu(options.threads)?;
     let cpu = engine.cpu_engine();
     for (index, &float) in options.formats.iter().enumerate() {
-        let mut sample = Sample::new(float, size);
+        let sample = Sample::new(float, size)?;
         let bytes = sample.len() as u64;
         if index == 0 {
             ceilings(cpu, &sample, each)?;
@@ -49,9 +48,9 @@ pub(super) fn cases(options: &Options, size: u64, each: Each) -> Result<()> {
                 Ok(None)
             }))?;
         }
-        let k = sample.elements() / 2 + 1;
-        let (key, ties) = sample.kth_magnitude(k);
         if options.wants("select") {
+            let k = sample.elements() / 2 + 1;
+            let (key, _) = sample.kth_magnitude(k);
             let find = || kth_magnitude(&engine, float, sample.view(), k);
             if find()? != Some(float.value(key)) {
                 return Err(wrong("select", &of, format!("{:?} is not {}", find()?, float.value(key))));
@@ -64,46 +63,53 @@ pub(super) fn cases(options: &Options, size: u64, each: Each) -> Result<()> {
         if options.wants("gather") {
             gather(cpu, &sample, each)?;
         }
-        // From here on weights are cut.
-        let all = sample.elements();
-        let half = Rule::Threshold { key, above: false, budget: 0 };
-        let two_of_four = Rule::NofM { n: 2, m: 4, stride: 1, above: false };
-        let mask: Vec<u32> = vec![0x5a5a_5a5a; all.div_ceil(32) as usize];
-        for (kernel, of, rule, want) in [
-            ("threshold", format!("{of}, half"), half, k),
-            ("2:4", of.clone(), two_of_four, all / 2),
-            ("apply", format!("{of}, a mask"), Rule::Mask(&mask), all / 2),
-        ] {
-            if !options.wants(kernel) {
-                continue;
-            }
-            let fresh = &mut Sample::new(float, size);
-            let sample = if kernel == "threshold" { &mut sample } else { fresh };
-            let mut run = || {
-                let jobs = &mut [Job { float, bytes: sample.bytes(), first: 0, rule, mask: None }];
-                cpu.cut(jobs, &mut [ties], 0)
-            };
-            let cut = run()?[0].cut;
-            if cut != want {
-                return Err(wrong(kernel, &of, format!("{cut} weights are cut, and {want} are to be")));
-            }
-            each(&mut Case::new(Cpu, kernel, of, bytes, Ceiling::Copy, || {
-                black_box(run()?);
-                Ok(None)
-            }))?;
-        }
+        cuts(options, cpu, &sample, each)?;
     }
     Ok(())
 }
 
-/// The groups that moments are measured by.
-pub(super) fn groupings() -> [(Grouping, &'static str); 3] {
-    [(Grouping::Tensor, "tensor"), (Grouping::Output, "output"), (Grouping::Input, "input")]
-}
-
-/// The inner edges of 256 bins.
-pub(super) fn edges() -> Vec<f64> {
-    (1..256).map(|i| (f64::from(i) - 128.0) / 1600.0).collect()
+/// Weights cut, by each rule.
+fn cuts(options: &Options, cpu: &CpuEngine, sample: &Sample, each: Each) -> Result<()> {
+    let (float, all) = (sample.float, sample.elements());
+    let (key, ties) = sample.kth_magnitude(all / 2);
+    let half = Rule::Threshold { key, above: false, budget: 0 };
+    let two_of_four = Rule::NofM { n: 2, m: 4, stride: 1, above: false };
+    let mask = vec![0x5a5a_5a5a; all.div_ceil(32) as usize];
+    let mut bytes = sample.view().to_vec();
+    for (kernel, what, rule) in [
+        ("threshold", ", half", half),
+        ("2:4", ", masks and cut", two_of_four),
+        ("apply", ", a mask", Rule::Mask(&mask)),
+    ] {
+        if !options.wants(kernel) {
+            continue;
+        }
+        let words = match kernel {
+            "threshold" => sample.smallest(all / 2),
+            "2:4" => sample.two_of_four(),
+            _ => mask.clone(),
+        };
+        let of = format!("{}{what}", name(float));
+        let bytes = Mutex::new(&mut bytes);
+        let weights = || bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let run = || {
+            let jobs = &mut [Job { float, bytes: &mut weights(), first: 0, rule, mask: None }];
+            black_box(cpu.cut(jobs, &mut [ties], 0)?);
+            Ok(None)
+        };
+        let restore = || {
+            cpu.pool().install(|| ceiling::copy(sample.view(), &mut weights()));
+            Ok(())
+        };
+        let mut case = Case::new(Cpu, kernel, of, sample.len() as u64, Ceiling::Copy, run).prepared(restore);
+        case.prepare()?;
+        case.run()?;
+        if **weights() != sample.masked(&words) {
+            return Err(wrong(kernel, &case.of, "bytes differ".to_owned()));
+        }
+        each(&mut case)?;
+    }
+    Ok(())
 }
 
 fn ceilings(cpu: &CpuEngine, sample: &Sample, each: Each) -> Result<()> {
@@ -157,9 +163,7 @@ fn gather(cpu: &CpuEngine, sample: &Sample, each: Each) -> Result<()> {
         cpu.gather(&mut [job], 0)
     };
     run()?;
-    let want: Vec<u8> = sample.block().chunks(4 * width).flat_map(|four| four[..3 * width].to_vec()).collect();
-    debug_assert_eq!(want.len(), (PERIOD_ROWS * COLUMNS) as usize * width / 4 * 3);
-    if !to.chunks(want.len()).all(|part| part == want) {
+    if to != sample.three_of_four() {
         return Err(wrong("gather", &of, "bytes differ".to_owned()));
     }
     let mut run = || {

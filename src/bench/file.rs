@@ -4,13 +4,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use super::sample::Sample;
-use super::{Case, Ceiling, Options, ceiling, name, wrong};
-use crate::checkpoint::Checkpoint;
+use super::{Case, Ceiling, Each, Options, ceiling, name, wrong};
+use tempfile::TempDir;
+
+use crate::checkpoint::{Checkpoint, Live};
 use crate::engine::EngineKind;
 use crate::prune::{self, Allocation, Destination, Task};
 use crate::{Engine, Error, Progress, Result, stats};
-
-type Each<'e> = &'e mut dyn FnMut(&mut Case) -> Result<()>;
 
 pub(super) fn cases(options: &Options, folder: &Path, size: u64, each: Each) -> Result<()> {
     let mut engines = Vec::new();
@@ -21,19 +21,23 @@ pub(super) fn cases(options: &Options, folder: &Path, size: u64, each: Each) -> 
     if let Some(choice) = &options.gpu {
         engines.push(Engine::gpu(choice, options.threads)?);
     }
-    let folder =
-        tempfile::Builder::new().prefix("secateur-bench-").tempdir_in(folder).map_err(|e| Error::io(folder, e))?;
+    // Whoever ends the process by a signal can remove it.
+    let made = Live::make(|| tempfile::Builder::new().prefix(".secateur-bench-").tempdir_in(folder), TempDir::path);
+    let (folder, _live) = made.map_err(|e| Error::io(folder, e))?;
     let (model, out) = (folder.path().join("model.safetensors"), folder.path().join("out.safetensors"));
     let mut first = true;
     for &float in options.formats.iter().filter(|f| options.formats[..1].contains(f) || f.bytes() == 2) {
         if !["stats", "prune", "upload"].iter().any(|kernel| options.wants(kernel)) {
             break;
         }
-        let sample = Sample::new(float, size / 4);
+        let sample = Sample::new(float, size / 4)?;
         write(&model, &sample)?;
         let bytes = 4 * sample.len() as u64;
         for engine in &engines {
             let kind = engine.info(&[]).kind;
+            if kind == EngineKind::Gpu && !engine.is_gpu_for(float) {
+                continue;
+            }
             if std::mem::take(&mut first) || kind == EngineKind::Gpu {
                 ceilings(engine, kind, &model, &out, bytes, each)?;
             }

@@ -18,10 +18,8 @@
 mod ceiling;
 mod cpu;
 mod file;
-#[cfg(feature = "gpu")]
-mod gpu;
 mod machine;
-mod sample;
+pub(crate) mod sample;
 mod timing;
 
 use std::num::NonZeroUsize;
@@ -33,6 +31,7 @@ use serde::Serialize;
 use crate::engine::EngineKind;
 #[cfg(feature = "gpu")]
 use crate::gpu::AdapterChoice;
+use crate::stats::Grouping;
 use crate::{Error, Float, Result};
 
 pub use machine::Machine;
@@ -90,7 +89,7 @@ impl Options {
         Ok(())
     }
 
-    fn wants(&self, kernel: &str) -> bool {
+    pub(crate) fn wants(&self, kernel: &str) -> bool {
         self.kernels.is_empty() || self.kernels.iter().any(|glob| glob.is_match(kernel))
     }
 
@@ -100,13 +99,27 @@ impl Options {
     /// Where a device or a file is refused, an answer is wrong, or `each` fails.
     pub fn cases(&self, each: &mut dyn FnMut(&mut Case) -> Result<()>) -> Result<()> {
         self.validate()?;
+        let mut any = false;
+        self.each_case(&mut |case| {
+            any |= case.ceiling.is_none();
+            each(case)
+        })?;
+        if any {
+            return Ok(());
+        }
+        Err(Error::Usage(
+            "there is nothing to measure: no kernel of that name, or none that computes this format".to_owned(),
+        ))
+    }
+
+    fn each_case(&self, each: Each) -> Result<()> {
         for size in &self.sizes {
             if self.cpu {
                 cpu::cases(self, *size, each)?;
             }
             #[cfg(feature = "gpu")]
             if let Some(choice) = &self.gpu {
-                gpu::cases(self, choice, *size, each)?;
+                crate::gpu::bench::cases(self, choice, *size, each)?;
             }
             if let Some(folder) = &self.folder {
                 file::cases(self, folder, *size, each)?;
@@ -145,7 +158,14 @@ pub struct Case<'a> {
     /// Which ceiling it is itself.
     pub ceiling: Option<Ceiling>,
     run: Run<'a>,
+    prepare: Option<Prepare<'a>>,
 }
+
+/// What cases are given to.
+pub(crate) type Each<'e> = &'e mut dyn FnMut(&mut Case) -> Result<()>;
+
+/// Makes ready what a run changes.
+type Prepare<'a> = Box<dyn FnMut() -> Result<()> + 'a>;
 
 /// Runs a case once, and says how long its kernels alone took on the device, where that is known.
 type Run<'a> = Box<dyn FnMut() -> Result<Option<f64>> + 'a>;
@@ -161,7 +181,7 @@ impl std::fmt::Debug for Case<'_> {
 }
 
 impl<'a> Case<'a> {
-    fn new(
+    pub(crate) fn new(
         engine: EngineKind,
         kernel: &'static str,
         of: impl Into<String>,
@@ -169,10 +189,19 @@ impl<'a> Case<'a> {
         beside: Ceiling,
         run: impl FnMut() -> Result<Option<f64>> + 'a,
     ) -> Self {
-        Self { engine, kernel, of: of.into(), bytes, beside: Some(beside), ceiling: None, run: Box::new(run) }
+        Self {
+            engine,
+            kernel,
+            of: of.into(),
+            bytes,
+            beside: Some(beside),
+            ceiling: None,
+            run: Box::new(run),
+            prepare: None,
+        }
     }
 
-    fn ceiling(
+    pub(crate) fn ceiling(
         engine: EngineKind,
         ceiling: Ceiling,
         bytes: u64,
@@ -185,7 +214,20 @@ impl<'a> Case<'a> {
             Ceiling::CopyFile => "copy and sync",
         };
         let of = "ceiling".to_owned();
-        Self { engine, kernel, of, bytes, beside: None, ceiling: Some(ceiling), run: Box::new(run) }
+        Self { engine, kernel, of, bytes, beside: None, ceiling: Some(ceiling), run: Box::new(run), prepare: None }
+    }
+
+    /// The same, before each run of which `prepare` makes ready what it changes.
+    pub(crate) fn prepared(self, prepare: impl FnMut() -> Result<()> + 'a) -> Self {
+        Self { prepare: Some(Box::new(prepare)), ..self }
+    }
+
+    /// Makes ready what a run changes: before each run, and not timed.
+    ///
+    /// # Errors
+    /// Where a device fails.
+    pub fn prepare(&mut self) -> Result<()> {
+        self.prepare.as_mut().map_or(Ok(()), |prepare| prepare())
     }
 
     /// Runs it once, and waits. How long the kernels alone took on the device, in seconds, where it has a clock.
@@ -198,10 +240,20 @@ impl<'a> Case<'a> {
 }
 
 /// An answer that is wrong: nothing is timed then.
-fn wrong(kernel: &str, of: &str, why: String) -> Error {
+pub(crate) fn wrong(kernel: &str, of: &str, why: String) -> Error {
     Error::Run(format!("{kernel} of {of} gives a wrong answer: {why}"))
 }
 
-fn name(float: Float) -> String {
+pub(crate) fn name(float: Float) -> String {
     format!("{float:?}").to_lowercase()
+}
+
+/// The groups that moments are measured by.
+pub(crate) fn groupings() -> [(Grouping, &'static str); 3] {
+    [(Grouping::Tensor, "tensor"), (Grouping::Output, "output"), (Grouping::Input, "input")]
+}
+
+/// The inner edges of 256 bins.
+pub(crate) fn edges() -> Vec<f64> {
+    (1..256).map(|i| (f64::from(i) - 128.0) / 1600.0).collect()
 }

@@ -3,20 +3,20 @@
 use crate::scan::{Buffer, Piece, Source};
 use crate::stats::layout::Region;
 use crate::stats::{Grouping, Moments};
-use crate::{Float, Result};
+use crate::{Error, Float, Result};
 
 /// Columns of the matrix that weights are seen as.
-pub(super) const COLUMNS: u64 = 4096;
+pub(crate) const COLUMNS: u64 = 4096;
 /// Rows after which weights repeat: naive answers are about these.
-pub(super) const PERIOD_ROWS: u64 = 32;
+pub(crate) const PERIOD_ROWS: u64 = 32;
 /// Weights that repeat.
 const PERIOD: usize = (COLUMNS * PERIOD_ROWS) as usize;
 
 /// A matrix of roughly normal weights with σ 0.02 that repeat after some rows.
-pub(super) struct Sample {
-    pub(super) float: Float,
-    pub(super) shape: [u64; 2],
-    bytes: Buffer,
+pub(crate) struct Sample {
+    pub(crate) float: Float,
+    pub(crate) shape: [u64; 2],
+    bytes: Vec<u8>,
     /// The weights before they repeat, and what they are worth.
     block: Vec<u8>,
     period: Vec<f64>,
@@ -24,43 +24,41 @@ pub(super) struct Sample {
 
 impl Sample {
     /// As many whole periods as fit in `size` bytes, at least one.
-    pub(super) fn new(float: Float, size: u64) -> Self {
+    ///
+    /// # Errors
+    /// Where memory is short.
+    pub(crate) fn new(float: Float, size: u64) -> Result<Self> {
         let width = float.bytes();
         let block = block(float);
         let periods = (size as usize / (PERIOD * width)).max(1);
-        let mut bytes = Buffer::with_len(periods * block.len());
-        for part in bytes.first(periods * block.len()).chunks_mut(block.len()) {
-            part.copy_from_slice(&block);
-        }
+        let short = || Error::Usage(format!("samples of {size} bytes do not fit in memory: ask for smaller ones"));
+        let mut bytes = Vec::new();
+        bytes.try_reserve_exact(periods.checked_mul(block.len()).ok_or_else(short)?).map_err(|_| short())?;
+        (0..periods).for_each(|_| bytes.extend_from_slice(&block));
         let bits = |i: usize| crate::order::bits_at(float, &block, i);
         let period = (0..PERIOD).map(|i| float.value(bits(i))).collect();
-        Self { float, shape: [periods as u64 * PERIOD_ROWS, COLUMNS], bytes, block, period }
+        Ok(Self { float, shape: [periods as u64 * PERIOD_ROWS, COLUMNS], bytes, block, period })
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.elements() as usize * self.float.bytes()
     }
 
-    pub(super) fn elements(&self) -> u64 {
+    pub(crate) fn elements(&self) -> u64 {
         self.shape[0] * self.shape[1]
     }
 
-    pub(super) fn bytes(&mut self) -> &mut [u8] {
-        let length = self.len();
-        self.bytes.first(length)
-    }
-
-    pub(super) fn view(&self) -> &[u8] {
-        &self.bytes.as_bytes()[..self.len()]
+    pub(crate) fn view(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// How often the period is there.
-    pub(super) fn repeats(&self) -> u64 {
+    pub(crate) fn repeats(&self) -> u64 {
         self.shape[0] / PERIOD_ROWS
     }
 
     /// The k-th smallest magnitude, k from 1: its bits, and how many weights of that magnitude are among the k smallest.
-    pub(super) fn kth_magnitude(&self, k: u64) -> (u64, u64) {
+    pub(crate) fn kth_magnitude(&self, k: u64) -> (u64, u64) {
         let mut sorted: Vec<u64> = (0..PERIOD).map(|i| self.float.magnitude(self.bits(i))).collect();
         sorted.sort_unstable();
         let key = sorted[((k - 1) / self.repeats()) as usize];
@@ -68,7 +66,7 @@ impl Sample {
     }
 
     /// Counts of the weights between ascending inner edges.
-    pub(super) fn histogram(&self, inner: &[f64]) -> Vec<u64> {
+    pub(crate) fn histogram(&self, inner: &[f64]) -> Vec<u64> {
         let mut counts = vec![0; inner.len() + 1];
         self.period.iter().for_each(|x| counts[inner.partition_point(|edge| edge <= x)] += self.repeats());
         counts
@@ -79,13 +77,58 @@ impl Sample {
         crate::order::bits_at(self.float, &self.block, i)
     }
 
-    /// The bytes of a period.
-    pub(super) fn block(&self) -> &[u8] {
-        &self.block
+    /// What a mask leaves, by looking at one weight after the other.
+    pub(crate) fn masked(&self, words: &[u32]) -> Vec<u8> {
+        let mut bytes = self.bytes.clone();
+        for (i, weight) in bytes.chunks_exact_mut(self.float.bytes()).enumerate() {
+            if words[i / 32] >> (i % 32) & 1 == 0 {
+                weight.fill(0);
+            }
+        }
+        bytes
+    }
+
+    /// The mask without the `k` smallest magnitudes, the first of equal ones first.
+    pub(crate) fn smallest(&self, k: u64) -> Vec<u32> {
+        let (key, mut ties) = self.kth_magnitude(k);
+        self.mask(|magnitude| {
+            let tie = magnitude == key && ties > 0;
+            ties -= u64::from(tie);
+            magnitude < key || tie
+        })
+    }
+
+    /// The mask of the two largest of every four.
+    pub(crate) fn two_of_four(&self) -> Vec<u32> {
+        let magnitude = |i: usize| self.float.magnitude(self.bits(i));
+        let mut cut = vec![false; PERIOD];
+        for four in (0..PERIOD).step_by(4) {
+            let mut order: Vec<usize> = (four..four + 4).collect();
+            order.sort_by_key(|i| magnitude(*i));
+            order[..2].iter().for_each(|i| cut[*i] = true);
+        }
+        let mut next = cut.iter().cycle();
+        self.mask(|_| next.next() == Some(&true))
+    }
+
+    /// The mask without the weights for whose magnitudes, one after the other, `is_cut` says so.
+    fn mask(&self, mut is_cut: impl FnMut(u64) -> bool) -> Vec<u32> {
+        let magnitudes: Vec<u64> = (0..PERIOD).map(|i| self.float.magnitude(self.bits(i))).collect();
+        let mut words = vec![0; self.elements().div_ceil(32) as usize];
+        for i in 0..self.elements() as usize {
+            words[i / 32] |= u32::from(!is_cut(magnitudes[i % PERIOD])) << (i % 32);
+        }
+        words
+    }
+
+    /// The first three of every four columns.
+    pub(crate) fn three_of_four(&self) -> Vec<u8> {
+        let width = self.float.bytes();
+        self.bytes.chunks(4 * width).flat_map(|four| &four[..3 * width]).copied().collect()
     }
 
     /// Whether `found` are the moments of each group.
-    pub(super) fn check_moments(&self, by: Grouping, found: &[Moments]) -> Result<(), String> {
+    pub(crate) fn check_moments(&self, by: Grouping, found: &[Moments]) -> Result<(), String> {
         let naive: Vec<[f64; 4]> = match by {
             Grouping::Output => self.period.chunks(COLUMNS as usize).map(|row| naive(row.iter())).collect(),
             Grouping::Input => (0..COLUMNS as usize)
@@ -175,13 +218,14 @@ mod tests {
     #[test]
     fn samples_are_what_they_claim() {
         for float in Float::ALL {
-            let sample = Sample::new(float, 5 << 20);
+            let sample = Sample::new(float, 5 << 20).unwrap();
             let all = Moments::of_bytes(float, sample.view());
             assert_eq!(all.count, sample.elements());
             sample.check_moments(Grouping::Tensor, &[all]).unwrap();
             assert!(sample.check_moments(Grouping::Tensor, &[Moments::default()]).is_err());
             assert!(sample.check_moments(Grouping::Output, &[all]).is_err());
             assert!(all.zeros < all.count / 10, "{float:?}");
+            assert!(Sample::new(float, u64::MAX / 2).is_err());
         }
     }
 }

@@ -68,9 +68,11 @@ pub fn run(options: &Options, sink: &mut dyn FnMut(Row) -> Result<()>) -> Result
     let mut ceilings: HashMap<(EngineKind, Ceiling), Row> = HashMap::new();
     options.cases(&mut |case| {
         // Once for the caches, pools and pages.
+        case.prepare()?;
         case.run()?;
         let (mut all, mut kernels, mut total) = (Vec::new(), Vec::new(), 0.0);
         while all.len() < *RUNS.start() || (total < options.seconds && all.len() < *RUNS.end()) {
+            case.prepare()?;
             let (seconds, kernel) = ceiling::seconds(|| case.run())?;
             total += seconds;
             all.push(seconds);

@@ -45,7 +45,8 @@ pub(crate) struct Bench {
     /// How long each case is run, at least
     #[arg(long, value_name = "TIME", value_parser = parse::duration, default_value = "300ms")]
     time: std::time::Duration,
-    /// Where files are made for whole-file cases: three times the largest size [default: the system's temporary folder]
+    /// Where files are made for whole-file cases, of the first and of 16-bit formats: three times the largest size [default: the
+    /// system's temporary folder]
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
     /// No whole-file cases

@@ -13,7 +13,7 @@ use crate::stats::Moments;
 use crate::stats::layout::Run;
 use crate::{Float, Result};
 
-use super::{Gpu, Kernel, kernel};
+use super::{Dispatch, Gpu, Kernel};
 
 /// Pieces, and where each starts in the data, in bytes.
 #[derive(Default)]
@@ -146,11 +146,11 @@ pub(crate) struct MomentWork {
     values: Values,
     parts: Vec<Part>,
     lists: Vec<Lists>,
-    dispatches: Vec<Dispatch>,
+    dispatches: Vec<Planned>,
 }
 
 /// A kernel over one worklist: where that is, and where its results go.
-struct Dispatch {
+struct Planned {
     kernel: std::sync::Arc<Kernel>,
     list: Range<u64>,
     out: Range<u64>,
@@ -217,7 +217,7 @@ impl MomentWork {
                 if let Some(kernel) = kernel {
                     let (list, out) = (lists_of[i].clone(), lists.out[i].clone());
                     let rest = rest && i == 0;
-                    this.dispatches.push(Dispatch { kernel, list, out, workgroups: groups[i], rest });
+                    this.dispatches.push(Planned { kernel, list, out, workgroups: groups[i], rest });
                 }
             }
         }
@@ -231,7 +231,7 @@ impl MomentWork {
         data: &wgpu::BufferBinding,
         work: &Option<wgpu::Buffer>,
         out: &Option<wgpu::Buffer>,
-    ) -> Result<Vec<kernel::Dispatch>> {
+    ) -> Result<Vec<Dispatch>> {
         let prepared = self.dispatches.iter().map(|dispatch| {
             let words = dispatch.rest.then(|| data.clone());
             let buffers = [Some(data.clone()), binding(work, &dispatch.list), binding(out, &dispatch.out), words];

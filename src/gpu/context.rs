@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::kernel::Kernel;
-use super::pending::Poller;
+use super::pending::{Pending, Poller};
 use super::pool::Pool;
 use super::{AdapterChoice, device};
 use crate::{Error, Float, Result};
@@ -38,6 +38,7 @@ type KernelKey = (&'static str, Vec<(&'static str, u32)>);
 const THREADS: u32 = 256;
 const WORKGROUP_BYTES: u32 = 16 << 10;
 const STORAGE_BUFFERS: u32 = 8;
+const BINDING_BYTES: u64 = 512 << 10;
 
 impl std::fmt::Debug for Gpu {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -66,8 +67,8 @@ impl Gpu {
     /// The host's own device and queue. Limits and features are what the device was made with; none is assumed.
     ///
     /// # Errors
-    /// A device whose limits the kernels do not fit: they need 256 threads and 16 KiB of memory a workgroup, and 8
-    /// storage buffers, which WebGPU's default limits allow.
+    /// A device whose limits the kernels do not fit: they need 256 threads and 16 KiB of memory a workgroup, 8
+    /// storage buffers, and 512 KiB of a buffer at once, which WebGPU's default limits allow.
     pub fn from_wgpu(device: wgpu::Device, queue: wgpu::Queue) -> Result<Self> {
         let limits = device.limits();
         let needs = [
@@ -76,6 +77,10 @@ impl Gpu {
             ("max_compute_workgroup_storage_size", limits.max_compute_workgroup_storage_size, WORKGROUP_BYTES),
             ("max_storage_buffers_per_shader_stage", limits.max_storage_buffers_per_shader_stage, STORAGE_BUFFERS),
         ];
+        let needs = needs.map(|(name, has, needed)| (name, u64::from(has), u64::from(needed))).into_iter().chain([
+            ("max_storage_buffer_binding_size", limits.max_storage_buffer_binding_size, BINDING_BYTES),
+            ("max_buffer_size", limits.max_buffer_size, BINDING_BYTES),
+        ]);
         if let Some((name, has, needed)) = needs.into_iter().find(|(_, has, needed)| has < needed) {
             return Err(Error::Device(format!(
                 "the device's limit {name} is {has}, and the kernels need {needed}: request it when the device is made"
@@ -214,9 +219,27 @@ impl Gpu {
         self.device().create_command_encoder(&wgpu::CommandEncoderDescriptor { label: Some("secateur") })
     }
 
-    /// Submits what has been recorded.
-    pub(crate) fn submit(&self, what: &str, encoder: wgpu::CommandEncoder) -> Result<wgpu::SubmissionIndex> {
-        self.scoped(what, || self.queue().submit([encoder.finish()]))
+    /// Records commands and submits them; what the device says against any of it is an error.
+    pub(crate) fn submit<T>(
+        &self,
+        what: &str,
+        record: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<T>,
+    ) -> Result<(T, wgpu::SubmissionIndex)> {
+        self.scoped(what, || {
+            let mut encoder = self.encoder();
+            let recorded = record(&mut encoder)?;
+            Ok((recorded, self.queue().submit([encoder.finish()])))
+        })?
+    }
+
+    /// The same for commands that a result comes of.
+    pub(crate) fn run<T>(
+        &self,
+        what: &str,
+        record: impl FnOnce(&mut wgpu::CommandEncoder) -> Result<Pending<T>>,
+    ) -> Result<Pending<T>> {
+        let (found, submission) = self.submit(what, record)?;
+        Ok(found.submitted(submission))
     }
 
     /// Buffers through which small things are sent to the device.

@@ -1,6 +1,8 @@
 //! The GPU engine: kernels over chunks of weights that stream through a ring of buffers.
 
+pub(crate) mod bench;
 mod chunk;
+mod clock;
 mod context;
 mod cut;
 #[cfg(test)]
@@ -28,7 +30,7 @@ pub use device::{Adapter, AdapterChoice, AdapterKind, adapters};
 pub(crate) use kernel::{Dispatch, Kernel};
 pub use pending::Pending;
 pub use resident::{
-    ApplyPass, Cut, GatherPass, HistogramPass, Kept, Masks, MomentsPass, OrderPass, Overlay, PrunePass, Rule,
+    ApplyPass, Cut, GatherPass, HistogramPass, Kept, Masks, MomentsPass, OrderPass, Overlay, PrunePass, Ranking, Rule,
     TensorMoments, Variant, Weights,
 };
 /// The crate that devices, buffers and encoders are of.

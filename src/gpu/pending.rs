@@ -2,45 +2,71 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::Gpu;
+use super::{Gpu, pool};
 use crate::{Error, Result};
 
 /// A result that the device is still working on: a future, and for programs without an executor, [`wait`](Self::wait).
 ///
 /// Nothing blocks before that. Where nobody else polls the device, a thread of this crate does so for as long as futures
-/// are awaited. A result that was recorded into the host's own encoder is there once that has been submitted and has run:
-/// to wait for it before submitting would wait for ever. Dropping it is fine at any time.
+/// are awaited. A result that was recorded into the host's own encoder is there once that has been submitted and has run;
+/// if the encoder is dropped instead, or the device refuses its commands, the result is an error. Dropping it is fine at
+/// any time.
 #[must_use = "a result does nothing unless it is awaited or waited for"]
 pub struct Pending<T> {
-    gpu: Gpu,
-    buffer: Option<wgpu::Buffer>,
-    bytes: u64,
     state: Arc<State>,
+    bytes: u64,
     decode: Option<Decode<T>>,
     submission: Option<wgpu::SubmissionIndex>,
 }
 
 type Decode<T> = Box<dyn FnOnce(&[u8]) -> Result<T> + Send>;
 
-#[derive(Default)]
+/// What the device's callback and whoever waits share.
 struct State {
+    gpu: Gpu,
+    /// Written by the same commands, behind the result: what is there from earlier commands has another one.
+    mark: u64,
     progress: Mutex<Progress>,
     changed: Condvar,
 }
 
-#[derive(Default)]
 struct Progress {
-    mapped: Option<Result<(), wgpu::BufferAsyncError>>,
+    outcome: Option<Outcome>,
+    /// Where the result goes, until it is there.
+    buffer: Option<wgpu::Buffer>,
     waker: Option<Waker>,
+    /// Nobody wants it any more.
+    abandoned: bool,
 }
+
+#[derive(Clone, Copy)]
+enum Outcome {
+    Mapped,
+    Failed,
+    /// The commands were dropped before they were submitted.
+    Dropped,
+}
+
+static NEXT_MARK: AtomicU64 = AtomicU64::new(1);
 
 impl<T> std::fmt::Debug for Pending<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pending").field("bytes", &self.bytes).finish_non_exhaustive()
+    }
+}
+
+impl<T: Default + Send + 'static> Pending<T> {
+    /// Something that is there, as `T`'s default, once the commands recorded so far are done.
+    pub(crate) fn done(gpu: &Gpu, encoder: &mut wgpu::CommandEncoder) -> Result<Self> {
+        let nothing = gpu.readbacks().take(gpu, 8)?;
+        let done = Self::record(gpu, encoder, &nothing, 0, |_| Ok(T::default()));
+        gpu.readbacks().give(nothing);
+        done
     }
 }
 
@@ -53,22 +79,30 @@ impl<T> Pending<T> {
         bytes: u64,
         decode: impl FnOnce(&[u8]) -> Result<T> + Send + 'static,
     ) -> Result<Self> {
+        Self::record_from(gpu, encoder, results, 0, bytes, decode)
+    }
+
+    /// The same from byte `start` on.
+    pub(crate) fn record_from(
+        gpu: &Gpu,
+        encoder: &mut wgpu::CommandEncoder,
+        results: &wgpu::Buffer,
+        start: u64,
+        bytes: u64,
+        decode: impl FnOnce(&[u8]) -> Result<T> + Send + 'static,
+    ) -> Result<Self> {
         let copied = bytes.next_multiple_of(4);
-        let buffer = gpu.readbacks().take(gpu, copied)?;
+        let buffer = gpu.readbacks().take(gpu, copied.next_multiple_of(8) + 8)?;
+        let mark = NEXT_MARK.fetch_add(1, Ordering::Relaxed);
         if copied > 0 {
-            encoder.copy_buffer_to_buffer(results, 0, &buffer, 0, copied);
+            encoder.copy_buffer_to_buffer(results, start, &buffer, 0, copied);
         }
-        let state = Arc::new(State::default());
-        let of_callback = Arc::clone(&state);
-        encoder.map_buffer_on_submit(&buffer, wgpu::MapMode::Read, .., move |mapped| of_callback.done(mapped));
-        Ok(Self {
-            gpu: gpu.clone(),
-            buffer: Some(buffer),
-            bytes,
-            state,
-            decode: Some(Box::new(decode)),
-            submission: None,
-        })
+        pool::send(gpu, encoder, &mark.to_le_bytes(), &buffer, copied.next_multiple_of(8))?;
+        let progress = Progress { outcome: None, buffer: Some(buffer.clone()), waker: None, abandoned: false };
+        let state = Arc::new(State { gpu: gpu.clone(), mark, progress: Mutex::new(progress), changed: Condvar::new() });
+        let signal = Signal(Some(Arc::clone(&state)));
+        encoder.map_buffer_on_submit(&buffer, wgpu::MapMode::Read, .., move |mapped| signal.done(mapped.is_ok()));
+        Ok(Self { state, bytes, decode: Some(Box::new(decode)), submission: None })
     }
 
     /// The same, whose commands are on their way: as this submission.
@@ -80,45 +114,56 @@ impl<T> Pending<T> {
     /// Blocks until the result is there.
     ///
     /// # Errors
-    /// A device that was lost or ran out of memory.
+    /// A device that was lost, ran out of memory or refused the commands; an encoder that was dropped.
     pub fn wait(mut self) -> Result<T> {
         loop {
-            let mapped = self.state.lock().mapped.take();
-            if let Some(mapped) = mapped {
-                return self.finish(mapped);
+            let outcome = self.state.lock().outcome;
+            if let Some(outcome) = outcome {
+                return self.finish(outcome);
             }
             let submission_index = self.submission.clone();
-            let polled = self.gpu.scoped("waiting for the device", || {
-                self.gpu.device().poll(wgpu::PollType::Wait { submission_index, timeout: None })
-            })?;
-            if let Err(e) = polled {
-                return Err(Error::Device(format!("waiting for the device: {e}")));
-            }
+            // Callbacks of the host run in here: their errors are the host's.
+            let wait = wgpu::PollType::Wait { submission_index, timeout: None };
+            self.state.gpu.device().poll(wait).map_err(|e| Error::Device(format!("waiting for the device: {e}")))?;
             // The callback may be running in another thread's poll, or the commands are not submitted yet.
             let progress = self.state.lock();
-            if progress.mapped.is_none() {
+            if progress.outcome.is_none() {
                 let waited = self.state.changed.wait_timeout(progress, Duration::from_millis(1));
                 drop(waited.unwrap_or_else(PoisonError::into_inner));
             }
         }
     }
 
-    fn finish(&mut self, mapped: Result<(), wgpu::BufferAsyncError>) -> Result<T> {
-        let (Some(buffer), Some(decode)) = (self.buffer.take(), self.decode.take()) else {
+    fn finish(&mut self, outcome: Outcome) -> Result<T> {
+        let buffer = self.state.lock().buffer.take();
+        let (Some(buffer), Some(decode)) = (buffer, self.decode.take()) else {
             return Err(Error::Device("a result was asked for twice".to_owned()));
         };
-        mapped.map_err(|_| {
-            Error::Device("a result could not be read: the device was lost, or it refused the commands".to_owned())
-        })?;
-        let bytes = self.bytes;
-        let decoded = self.gpu.scoped("reading a result", || {
+        match outcome {
+            Outcome::Mapped => {}
+            Outcome::Failed => {
+                return Err(Error::Device("a result could not be read: the device was lost".to_owned()));
+            }
+            Outcome::Dropped => {
+                self.state.gpu.readbacks().give(buffer);
+                let why = "a result will never be there: its commands were dropped before they were submitted";
+                return Err(Error::Device(why.to_owned()));
+            }
+        }
+        let gpu = self.state.gpu.clone();
+        let (bytes, mark_at) = (self.bytes as usize, self.bytes.next_multiple_of(4).next_multiple_of(8));
+        let mark = self.state.mark.to_le_bytes();
+        let decoded = gpu.scoped("reading a result", || {
             let view = buffer
-                .get_mapped_range(..bytes.max(8).next_multiple_of(8))
+                .get_mapped_range(..mark_at + 8)
                 .map_err(|e| Error::Device(format!("reading a result: {e:?}")))?;
-            decode(&view[..bytes as usize])
+            if view[mark_at as usize..] != mark {
+                return Err(Error::Device("a result is not there: the device refused its commands".to_owned()));
+            }
+            decode(&view[..bytes])
         })?;
-        self.gpu.scoped("reading a result", || buffer.unmap())?;
-        self.gpu.readbacks().give(buffer);
+        gpu.scoped("reading a result", || buffer.unmap())?;
+        gpu.readbacks().give(buffer);
         decoded
     }
 }
@@ -127,18 +172,17 @@ impl<T> Future for Pending<T> {
     type Output = Result<T>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
-        let mapped = {
+        let outcome = {
             let mut progress = self.state.lock();
-            let mapped = progress.mapped.take();
-            if mapped.is_none() {
+            if progress.outcome.is_none() {
                 progress.waker = Some(context.waker().clone());
             }
-            mapped
+            progress.outcome
         };
-        match mapped {
-            Some(mapped) => Poll::Ready(self.finish(mapped)),
+        match outcome {
+            Some(outcome) => Poll::Ready(self.finish(outcome)),
             None => {
-                self.gpu.poller().watch(&self.gpu, &self.state);
+                self.state.gpu.poller().watch(&self.state);
                 Poll::Pending
             }
         }
@@ -147,17 +191,65 @@ impl<T> Future for Pending<T> {
 
 impl<T> Unpin for Pending<T> {}
 
+impl<T> Drop for Pending<T> {
+    fn drop(&mut self) {
+        let mut progress = self.state.lock();
+        progress.abandoned = true;
+        progress.waker = None;
+        let given_back = progress.outcome.and_then(|outcome| Some((outcome, progress.buffer.take()?)));
+        drop(progress);
+        if let Some((outcome, buffer)) = given_back {
+            give_back(&self.state.gpu, outcome, buffer);
+        }
+    }
+}
+
+/// A buffer whose result nobody wants.
+fn give_back(gpu: &Gpu, outcome: Outcome, buffer: wgpu::Buffer) {
+    match outcome {
+        Outcome::Mapped => {
+            buffer.unmap();
+            gpu.readbacks().give(buffer);
+        }
+        Outcome::Dropped => gpu.readbacks().give(buffer),
+        Outcome::Failed => {}
+    }
+}
+
+/// The device's end: what is not called is told when it is dropped.
+struct Signal(Option<Arc<State>>);
+
+impl Signal {
+    fn done(mut self, mapped: bool) {
+        if let Some(state) = self.0.take() {
+            state.done(if mapped { Outcome::Mapped } else { Outcome::Failed });
+        }
+    }
+}
+
+impl Drop for Signal {
+    fn drop(&mut self) {
+        if let Some(state) = self.0.take() {
+            state.done(Outcome::Dropped);
+        }
+    }
+}
+
 impl State {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Progress> {
+    fn lock(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn done(&self, mapped: Result<(), wgpu::BufferAsyncError>) {
+    fn done(&self, outcome: Outcome) {
         let mut progress = self.lock();
-        progress.mapped = Some(mapped);
+        progress.outcome = Some(outcome);
         let waker = progress.waker.take();
+        let abandoned = if progress.abandoned { progress.buffer.take() } else { None };
         drop(progress);
         self.changed.notify_all();
+        if let Some(buffer) = abandoned {
+            give_back(&self.gpu, outcome, buffer);
+        }
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -171,12 +263,12 @@ pub(crate) struct Poller {
     watched: Arc<Mutex<Option<Vec<Weak<State>>>>>,
 }
 
-/// How long the thread sleeps where there is nothing to wait for: what is awaited has not been submitted yet.
-const IDLE: Duration = Duration::from_micros(200);
+/// How long the thread sleeps between looks. It never waits inside wgpu, which would hold up the host's own calls.
+const PAUSE: Duration = Duration::from_micros(100);
 
 impl Poller {
     /// Sees to it that `state` changes when its result is there.
-    fn watch(&self, gpu: &Gpu, state: &Arc<State>) {
+    fn watch(&self, state: &Arc<State>) {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         match &mut *watched {
             Some(watched) => {
@@ -186,16 +278,16 @@ impl Poller {
             }
             None => {
                 *watched = Some(vec![Arc::downgrade(state)]);
-                let (gpu, watched) = (gpu.clone(), Arc::clone(&self.watched));
+                let (device, watched) = (state.gpu.device().clone(), Arc::clone(&self.watched));
                 let named = std::thread::Builder::new().name("secateur-poll".to_owned());
                 // Without a thread, whoever polls the device drives the future.
-                drop(named.spawn(move || run(&gpu, &watched)));
+                drop(named.spawn(move || run(&device, &watched)));
             }
         }
     }
 }
 
-fn run(gpu: &Gpu, watched: &Mutex<Option<Vec<Weak<State>>>>) {
+fn run(device: &wgpu::Device, watched: &Mutex<Option<Vec<Weak<State>>>>) {
     loop {
         {
             let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
@@ -206,11 +298,8 @@ fn run(gpu: &Gpu, watched: &Mutex<Option<Vec<Weak<State>>>>) {
                 return;
             }
         }
-        let wait = wgpu::PollType::Wait { submission_index: None, timeout: Some(Duration::from_millis(100)) };
-        match gpu.scoped("polling", || gpu.device().poll(wait)) {
-            Ok(Ok(status)) if !status.is_queue_empty() => {}
-            // Nothing is on its way; or the device is lost, and callbacks say so.
-            _ => std::thread::sleep(IDLE),
-        }
+        // A device that is lost fails the callbacks.
+        let _ = device.poll(wgpu::PollType::Poll);
+        std::thread::sleep(PAUSE);
     }
 }

@@ -49,8 +49,9 @@ mod on_gpu {
     use crate::Result;
     use crate::gpu::{Gpu, Kernel};
 
-    /// The shader.
-    pub(crate) const SOURCE: &str = include_str!("../../shaders/apply_mask.wgsl");
+    /// The shader, with what it shares with others.
+    pub(crate) const SOURCE: &str =
+        concat!(include_str!("../../shaders/shared/tile.wgsl"), include_str!("../../shaders/apply_mask.wgsl"));
 
     /// The kernel for elements of so many bytes.
     pub(crate) fn kernel(gpu: &Gpu, width: usize) -> Result<std::sync::Arc<Kernel>> {

@@ -30,15 +30,26 @@ mod on_gpu {
     use crate::gpu::{Gpu, Kernel};
     use crate::{Float, Result};
 
-    /// The shader.
-    pub(crate) const SOURCE: &str = include_str!("../../shaders/overlay.wgsl");
+    /// The shader, with what it shares with others.
+    pub(crate) const SOURCE: &str = concat!(
+        include_str!("../../shaders/shared/tile.wgsl"),
+        include_str!("../../shaders/shared/scan.wgsl"),
+        include_str!("../../shaders/overlay.wgsl")
+    );
 
     /// What is done with the weights that a mask cuts.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub(crate) enum Mode {
+        /// They are counted.
         Count,
+        /// They are taken out, if no variant is on.
         TakeOut,
+        /// They are put back, if their variant is on.
         PutBack,
+        /// That they are taken out is noted.
+        SwitchOn,
+        /// That they are put back is noted.
+        SwitchOff,
     }
 
     /// The kernel for a format.

@@ -94,7 +94,9 @@ mod on_gpu {
     /// The shader, with what it shares with others.
     pub(crate) const SOURCE: &str = concat!(
         include_str!("../../shaders/shared/decode.wgsl"),
+        include_str!("../../shaders/shared/tile.wgsl"),
         include_str!("../../shaders/shared/cut.wgsl"),
+        include_str!("../../shaders/shared/scan.wgsl"),
         include_str!("../../shaders/threshold_mask.wgsl")
     );
 

@@ -21,8 +21,9 @@ mod on_gpu {
     use crate::Result;
     use crate::gpu::{Gpu, Kernel};
 
-    /// The shader.
-    pub(crate) const SOURCE: &str = include_str!("../../shaders/tie_scan.wgsl");
+    /// The shader, with what it shares with others.
+    pub(crate) const SOURCE: &str =
+        concat!(include_str!("../../shaders/shared/tile.wgsl"), include_str!("../../shaders/tie_scan.wgsl"));
 
     /// The kernel.
     pub(crate) fn kernel(gpu: &Gpu) -> Result<std::sync::Arc<Kernel>> {

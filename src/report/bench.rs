@@ -65,7 +65,7 @@ const COLUMNS: [(&str, usize); 8] = [
     ("size", 7),
     ("GB/s", 8),
     ("of ceiling", 13),
-    ("kernel", 9),
+    ("device", 9),
     ("call", 9),
 ];
 
@@ -158,9 +158,9 @@ impl<W: Write> BenchReport<W> {
             BenchFormat::Table | BenchFormat::Markdown => {
                 writeln!(
                     self.out,
-                    "\nMedian times: of the kernels alone by the GPU's clock, and from call to answer. GB/s and the share of the \
-                     ceiling are of the kernels where their time is known; a ceiling is the same bytes summed, copied or read in \
-                     this run. Every answer was checked. {seconds:.0} s."
+                    "\nMedian times: on the device by its own clock, and from call to answer. GB/s and the share of the ceiling\n\
+                     are by the device's clock where it has one; a ceiling is the same bytes summed, copied or read in this\n\
+                     run. Every answer was checked before it was timed. {seconds:.0} s."
                 )?;
             }
         }

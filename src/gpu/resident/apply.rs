@@ -4,7 +4,7 @@ use super::tiling::{TileWindow, Tiling};
 use super::window::part;
 use super::{Masks, Weights};
 use crate::Result;
-use crate::gpu::{Dispatch, Gpu, kernel};
+use crate::gpu::{Dispatch, Gpu, Pending, kernel};
 use crate::kernels::apply_mask;
 
 /// Weights whose bit is 0 become zeros, by the kernel `apply_mask`: a bitwise AND, whatever the format.
@@ -12,6 +12,7 @@ use crate::kernels::apply_mask;
 /// What a training loop runs after each step, to hold what was cut. [`Overlay`](super::Overlay) keeps what it cuts.
 #[derive(Debug)]
 pub struct ApplyPass {
+    gpu: Gpu,
     dispatches: Vec<Dispatch>,
 }
 
@@ -22,12 +23,23 @@ impl ApplyPass {
     /// Masks of other tensors, or a device that is out of memory.
     pub fn new(gpu: &Gpu, weights: &[Weights], masks: &Masks) -> Result<Self> {
         let tiling = Tiling::new(gpu, weights, masks, |_| 1)?;
-        Ok(Self { dispatches: dispatches(gpu, &tiling, masks)? })
+        Ok(Self { gpu: gpu.clone(), dispatches: dispatches(gpu, &tiling, masks)? })
     }
 
     /// Records the pass.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
         kernel::record(encoder, "apply masks", &self.dispatches);
+    }
+
+    /// Encodes and submits: done when the device is.
+    ///
+    /// # Errors
+    /// A device that is out of memory or refuses the commands.
+    pub fn run(&self) -> Result<Pending<()>> {
+        self.gpu.run("apply masks", |encoder| {
+            self.encode(encoder);
+            Pending::done(&self.gpu, encoder)
+        })
     }
 }
 

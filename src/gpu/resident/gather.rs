@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Weights;
 use super::window::part;
-use crate::gpu::{Dispatch, Gpu, kernel};
+use crate::gpu::{Dispatch, Gpu, Pending, kernel};
 use crate::kernels::gather;
 use crate::{Error, Result};
 
@@ -24,6 +24,7 @@ pub struct Kept {
 /// Channels deleted: kept slices of tensors copied together, by the kernel `gather`, out of one buffer into another.
 #[derive(Debug)]
 pub struct GatherPass {
+    gpu: Gpu,
     dispatches: Vec<Dispatch>,
 }
 
@@ -47,12 +48,23 @@ impl GatherPass {
                 job.dispatches(gpu, &mut dispatches)?;
             }
         }
-        Ok(Self { dispatches })
+        Ok(Self { gpu: gpu.clone(), dispatches })
     }
 
     /// Records the pass.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
         kernel::record(encoder, "gather", &self.dispatches);
+    }
+
+    /// Encodes and submits: done when the device is.
+    ///
+    /// # Errors
+    /// A device that is out of memory or refuses the commands.
+    pub fn run(&self) -> Result<Pending<()>> {
+        self.gpu.run("gather", |encoder| {
+            self.encode(encoder);
+            Pending::done(&self.gpu, encoder)
+        })
     }
 }
 

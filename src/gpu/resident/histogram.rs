@@ -52,12 +52,10 @@ impl HistogramPass {
         };
         let spans: Vec<Span> = weights.iter().enumerate().flat_map(tiles).collect();
         let mut dispatches = Vec::new();
-        for window in Window::cover(gpu, weights, &spans)? {
+        for window in Window::cover(gpu, weights, &spans, |_| 0)? {
             let view = |span: &Span| {
                 let of = &weights[span.tensor];
-                let start = window.offset(of) / of.float().bytes() as i64;
-                let length = span.elements as u32;
-                let start = start.saturating_add_unsigned(span.first) as u32;
+                let (start, length) = (window.element(of, span.first), span.elements as u32);
                 View { start, length, run: length, stride: length, group: span.tensor as u32 }
             };
             let views: Vec<View> = spans[window.spans.clone()].iter().map(view).collect();
@@ -99,9 +97,9 @@ impl HistogramPass {
     /// # Errors
     /// A device that is out of memory or refuses the commands.
     pub fn run(&self) -> Result<Pending<Vec<Vec<u64>>>> {
-        let mut encoder = self.gpu.encoder();
-        self.encode(&mut encoder);
-        let found = self.read(&mut encoder)?;
-        Ok(found.submitted(self.gpu.submit("histogram", encoder)?))
+        self.gpu.run("histogram", |encoder| {
+            self.encode(encoder);
+            self.read(encoder)
+        })
     }
 }

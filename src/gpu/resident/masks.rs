@@ -11,6 +11,10 @@ use crate::{Error, Result};
 #[derive(Clone, Debug)]
 pub struct Masks {
     buffer: wgpu::Buffer,
+    /// Where the first tensor's words start, in bytes.
+    start: u64,
+    /// Bytes of all of them.
+    bytes: u64,
     /// Of each tensor, where its words start, in bytes, and its elements.
     tensors: Vec<(u64, u64)>,
 }
@@ -28,7 +32,28 @@ impl Masks {
         let (tensors, bytes) = places(elements);
         use wgpu::BufferUsages as Usage;
         let usage = Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
-        Ok(Self { buffer: gpu.buffer("masks", bytes, usage)?, tensors })
+        Ok(Self { buffer: gpu.buffer("masks", bytes, usage)?, start: 0, bytes, tensors })
+    }
+
+    /// Masks of `weights` in a buffer of the host's, from byte `offset` on: each tensor's words at the next multiple of 256
+    /// bytes.
+    ///
+    /// # Errors
+    /// An offset that is no multiple of 256, masks that do not lie in the buffer, or a buffer without
+    /// `BufferUsages::STORAGE`, `COPY_SRC` and `COPY_DST`.
+    pub fn in_buffer(buffer: &wgpu::Buffer, offset: u64, weights: &[Weights]) -> Result<Self> {
+        let (tensors, bytes) = places(weights.iter().map(Weights::elements));
+        use wgpu::BufferUsages as Usage;
+        let usage = Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST;
+        let fits = offset.checked_add(bytes).is_some_and(|end| end <= buffer.size());
+        if !offset.is_multiple_of(ALIGNMENT) || !fits || !buffer.usage().contains(usage) {
+            return Err(Error::Device(format!(
+                "masks of {bytes} bytes at byte {offset} of a buffer of {}: they start at a multiple of {ALIGNMENT}, lie \
+                 inside, and the buffer can be bound as storage and copied from and to",
+                buffer.size()
+            )));
+        }
+        Ok(Self { buffer: buffer.clone(), start: offset, bytes, tensors })
     }
 
     /// The masks of `weights` out of words that the host has, such as those of a file that `secateur prune --mask` wrote.
@@ -52,7 +77,7 @@ impl Masks {
         }
         use wgpu::BufferUsages as Usage;
         let buffer = gpu.filled("masks", &all, Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST)?;
-        Ok(Self { buffer, tensors })
+        Ok(Self { buffer, start: 0, bytes, tensors })
     }
 
     /// The buffer.
@@ -60,9 +85,14 @@ impl Masks {
         &self.buffer
     }
 
-    /// Where the words of the tensor of that index start, in bytes.
-    pub fn offset(&self, tensor: usize) -> u64 {
-        self.tensors[tensor].0
+    /// Where the words of the tensor of that index start, in bytes; `None` where there is none.
+    pub fn offset(&self, tensor: usize) -> Option<u64> {
+        self.tensors.get(tensor).map(|(start, _)| self.start + start)
+    }
+
+    /// Bytes that they take.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Records a copy of these masks into `other`, made for the same tensors.
@@ -73,7 +103,7 @@ impl Masks {
         if self.tensors != other.tensors {
             return Err(Error::Device("masks are of other tensors".to_owned()));
         }
-        encoder.copy_buffer_to_buffer(&self.buffer, 0, &other.buffer, 0, self.buffer.size());
+        encoder.copy_buffer_to_buffer(&self.buffer, self.start, &other.buffer, other.start, self.bytes);
         Ok(())
     }
 
@@ -83,7 +113,7 @@ impl Masks {
     /// A device that is out of memory.
     pub fn read(&self, gpu: &Gpu, encoder: &mut wgpu::CommandEncoder) -> Result<Pending<Vec<Vec<u32>>>> {
         let tensors = self.tensors.clone();
-        Pending::record(gpu, encoder, &self.buffer, self.buffer.size(), move |bytes| {
+        Pending::record_from(gpu, encoder, &self.buffer, self.start, self.bytes, move |bytes| {
             let words = |(start, elements): &(u64, u64)| {
                 let bytes = &bytes[*start as usize..][..elements.div_ceil(32) as usize * 4];
                 bytes.as_chunks().0.iter().map(|b| u32::from_le_bytes(*b)).collect()

@@ -25,7 +25,7 @@ pub use gather::{GatherPass, Kept};
 pub use histogram::HistogramPass;
 pub use masks::Masks;
 pub use moments::{MomentsPass, TensorMoments};
-pub use order::OrderPass;
+pub use order::{OrderPass, Ranking};
 pub use overlay::{Overlay, Variant};
 pub use prune::{Cut, PrunePass, Rule};
 pub use weights::Weights;

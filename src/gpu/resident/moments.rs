@@ -8,7 +8,7 @@ use crate::gpu::chunk::{Lie, MomentWork, Work};
 use crate::gpu::{Dispatch, Gpu, Pending, kernel};
 use crate::scan::{Piece, Values};
 use crate::stats::fold::Groups;
-use crate::stats::layout::{Kind, Layout};
+use crate::stats::layout::{Kind, Layout, TILE_ROWS};
 use crate::stats::{Grouping, Moments};
 use crate::{Error, Result};
 
@@ -67,6 +67,9 @@ impl TensorMoments {
     }
 }
 
+/// Bytes of a partial result.
+const RESULT_BYTES: u64 = 48;
+
 /// How results are read.
 struct Decoder {
     layouts: Vec<Layout>,
@@ -87,6 +90,18 @@ impl MomentsPass {
     /// A device that is out of memory, or sees too little of a buffer at once: groups that do not follow each other need
     /// some 64 rows of their tensor in one binding.
     pub fn new(gpu: &Gpu, weights: &[Weights], by: Grouping) -> Result<Self> {
+        Self::over(gpu, weights, by, Values::Weights)
+    }
+
+    /// A pass over ln|w| of `weights`, zeros left out and counted.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn of_logarithms(gpu: &Gpu, weights: &[Weights], by: Grouping) -> Result<Self> {
+        Self::over(gpu, weights, by, Values::Logarithms)
+    }
+
+    fn over(gpu: &Gpu, weights: &[Weights], by: Grouping, values: Values) -> Result<Self> {
         let layouts: Vec<Layout> = weights.iter().map(|w| Layout::new(w.shape(), by)).collect();
         let pieces: Vec<Piece> = (0..)
             .zip(weights.iter().zip(&layouts))
@@ -103,13 +118,18 @@ impl MomentsPass {
             Span { tensor: piece.tensor, first, elements }
         };
         let spans: Vec<Span> = pieces.iter().map(span).collect();
-        let windows = Window::cover(gpu, weights, &spans)?;
+        // A long column has several partial results.
+        let results = |piece: usize| {
+            let piece: &Piece = &pieces[piece];
+            piece.runs() * (1 + piece.region.rows / TILE_ROWS) * RESULT_BYTES
+        };
+        let windows = Window::cover(gpu, weights, &spans, results)?;
         let mut work = Work::new(gpu);
         let mut works = Vec::with_capacity(windows.len());
         for window in &windows {
             let placed: Vec<(Piece, i64)> =
                 pieces[window.spans.clone()].iter().map(|p| (*p, window.offset(&weights[p.tensor]))).collect();
-            let moments = MomentWork::new(gpu, &placed, Lie::InTensor, window.has_rest(), Values::Weights, &mut work)?;
+            let moments = MomentWork::new(gpu, &placed, Lie::InTensor, window.has_rest(), values, &mut work)?;
             works.push((placed.into_iter().map(|(piece, _)| (piece, 0)).collect(), moments));
         }
         use wgpu::BufferUsages as Usage;
@@ -159,10 +179,10 @@ impl MomentsPass {
     /// # Errors
     /// A device that is out of memory or refuses the commands.
     pub fn run(&self) -> Result<Pending<Vec<TensorMoments>>> {
-        let mut encoder = self.gpu.encoder();
-        self.encode(&mut encoder);
-        let found = self.read(&mut encoder)?;
-        Ok(found.submitted(self.gpu.submit("moments", encoder)?))
+        self.gpu.run("moments", |encoder| {
+            self.encode(encoder);
+            self.read(encoder)
+        })
     }
 }
 

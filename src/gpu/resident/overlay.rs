@@ -1,5 +1,9 @@
 //! Pruned variants of one copy of the weights, switched on and off.
 
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+
 use super::tiling::{TileWindow, Tiling};
 use super::window::part;
 use super::{Masks, Weights};
@@ -10,8 +14,13 @@ use crate::{Error, Result};
 /// Several sparsities of one model out of one copy of its weights, by the kernel `overlay`.
 ///
 /// A variant is a mask. Switching it on takes the weights that it cuts out of their places, which leaves zeros, and keeps them
-/// side by side in a store; switching it off puts them back, bit for bit. One variant is on at a time, and all share one
-/// store: beside the weights the device holds one bit a weight for each variant, and as much as the largest of them cuts.
+/// side by side in a store; switching it off puts them back, bit for bit. One variant is on at a time: beside the weights the
+/// device holds one bit a weight for each variant, and a store as large as the largest of them cuts, which those that are
+/// added later share. A variant that cuts more than all before it gets a store of its own, so add the sparsest first.
+///
+/// Which variant is on is known on the device, and every switch looks there first. An encoder that is dropped has switched
+/// nothing, and the next switch knows that; encoders that are submitted in another order than they were recorded in may leave
+/// another variant on than the last one recorded, but never lose a weight.
 ///
 /// ```no_run
 /// # async fn example(gpu: &secateur::gpu::Gpu, weights: &[secateur::gpu::Weights]) -> secateur::Result<()> {
@@ -21,14 +30,14 @@ use crate::{Error, Result};
 /// let prune = PrunePass::new(gpu, weights, Rule::Uniform, Keep::Largest)?;
 /// let mut overlay = Overlay::new(gpu, weights)?;
 /// let mut variants = Vec::new();
-/// for rate in [0.5, 0.9] {
+/// for rate in [0.9, 0.5] {
 ///     let mut encoder = gpu.device().create_command_encoder(&Default::default());
 ///     prune.encode_masks(&mut encoder, &prune.amounts(rate))?;
 ///     gpu.queue().submit([encoder.finish()]);
 ///     variants.push(overlay.add(prune.masks()).await?);
 /// }
 /// let mut encoder = gpu.device().create_command_encoder(&Default::default());
-/// overlay.encode(&mut encoder, Some(variants[1]))?;
+/// overlay.encode(&mut encoder, Some(variants[0]))?;
 /// // … inference at 90 %, recorded into the same encoder …
 /// overlay.encode(&mut encoder, None)?;
 /// gpu.queue().submit([encoder.finish()]);
@@ -38,97 +47,150 @@ use crate::{Error, Result};
 #[derive(Debug)]
 pub struct Overlay {
     gpu: Gpu,
+    id: u64,
     weights: Vec<Weights>,
     tiling: Tiling,
     variants: Vec<Held>,
-    store: wgpu::Buffer,
-    on: Option<Variant>,
+    /// On the device: the number of the variant that is on, or 0.
+    state: wgpu::Buffer,
+    /// The variant that was on after the last switch of which all before it are known to be submitted.
+    certain: Option<Variant>,
+    /// Switches recorded since, in order.
+    recorded: Vec<(Option<Variant>, Arc<AtomicU8>)>,
 }
 
 /// A mask that an [`Overlay`] knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Variant(usize);
+pub struct Variant {
+    overlay: u64,
+    index: usize,
+}
 
 #[derive(Debug)]
 struct Held {
-    masks: Masks,
-    /// Where each tile's weights are in its window's part of the store, in elements.
-    places: wgpu::Buffer,
-    /// Each window's part of the store, in bytes.
-    parts: Vec<std::ops::Range<u64>>,
+    /// What it takes on the device for itself, in bytes.
+    bytes: u64,
+    store: wgpu::Buffer,
     cut: u64,
     take_out: Vec<Dispatch>,
     put_back: Vec<Dispatch>,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+/// What has become of an encoder.
+const WAITS: u8 = 0;
+const RAN: u8 = 1;
+const DROPPED: u8 = 2;
+
+/// Tells what becomes of an encoder, by being called or dropped with its commands.
+struct Fate(Arc<AtomicU8>);
+
+impl Fate {
+    fn ran(self) {
+        self.0.store(RAN, Ordering::Release);
+    }
+}
+
+impl Drop for Fate {
+    fn drop(&mut self) {
+        let _ = self.0.compare_exchange(WAITS, DROPPED, Ordering::Release, Ordering::Relaxed);
+    }
 }
 
 impl Overlay {
     /// An overlay over `weights`, without variants.
     ///
     /// # Errors
-    /// A device that is out of memory or sees too little of a buffer at once.
+    /// Weights that overlap, a device that is out of memory or sees too little of a buffer at once.
     pub fn new(gpu: &Gpu, weights: &[Weights]) -> Result<Self> {
         let masks = Masks::new(gpu, weights)?;
         let tiling = Tiling::new(gpu, weights, &masks, |_| 1)?;
-        let store = store(gpu, 0)?;
-        let weights = weights.to_vec();
-        Ok(Self { gpu: gpu.clone(), weights, tiling, variants: Vec::new(), store, on: None })
+        let usage = wgpu::BufferUsages::STORAGE;
+        Ok(Self {
+            gpu: gpu.clone(),
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            weights: weights.to_vec(),
+            tiling,
+            variants: Vec::new(),
+            state: gpu.filled("which variant is on", &[0; 4], usage)?,
+            certain: None,
+            recorded: Vec::new(),
+        })
     }
 
     /// Adds a variant: a copy of `masks`, as they are on the device once what has been submitted is done. It is not switched on.
     /// The device is asked once how many weights each tile loses.
     ///
     /// # Errors
-    /// Masks of other tensors, or a device that is out of memory.
+    /// Masks of other tensors, or a device that is out of memory: then nothing has been added.
     pub async fn add(&mut self, masks: &Masks) -> Result<Variant> {
         let own = Masks::new(&self.gpu, &self.weights)?;
         let counts = self.count(masks, &own)?.await?;
         let (places, parts, cut) = self.places(&counts);
-        let bytes = parts.last().map_or(0, |part| part.end);
-        let places = self.gpu.filled("places", bytemuck::cast_slice(&places), wgpu::BufferUsages::STORAGE)?;
-        let (take_out, put_back) = (Vec::new(), Vec::new());
-        self.variants.push(Held { masks: own, places, parts, cut, take_out, put_back });
-        let (index, grown) = (self.variants.len() - 1, bytes > self.store.size());
-        if grown {
-            // What is out of its place stays out, at the same places of the larger store.
-            let larger = store(&self.gpu, bytes)?;
-            let mut encoder = self.gpu.encoder();
-            encoder.copy_buffer_to_buffer(&self.store, 0, &larger, 0, self.store.size());
-            self.gpu.submit("a larger store", encoder)?;
-            self.store = larger;
-        }
-        for variant in if grown { 0..self.variants.len() } else { index..index + 1 } {
-            let held = &self.variants[variant];
-            let dispatches = [Mode::TakeOut, Mode::PutBack].map(|mode| self.dispatches(held, mode));
-            let [take_out, put_back] = dispatches;
-            (self.variants[variant].take_out, self.variants[variant].put_back) = (take_out?, put_back?);
-        }
-        Ok(Variant(index))
+        let bytes = parts.last().map_or(4, |part| part.end);
+        let usage = wgpu::BufferUsages::STORAGE;
+        let places = self.gpu.filled("places", bytemuck::cast_slice(&places), usage)?;
+        let index = self.variants.len();
+        let number = self.gpu.filled("a variant's number", &(index as u32 + 1).to_le_bytes(), usage)?;
+        let (store, new_store) = match self.variants.iter().find(|held| held.store.size() >= bytes) {
+            Some(held) => (held.store.clone(), 0),
+            None => (self.gpu.buffer("store of an overlay", bytes, usage)?, bytes),
+        };
+        let [take_out, put_back] = [[Mode::TakeOut, Mode::SwitchOn], [Mode::PutBack, Mode::SwitchOff]].map(|modes| {
+            let mut dispatches = Vec::new();
+            for mode in modes {
+                for (window, bytes) in self.tiling.windows.iter().zip(&parts) {
+                    let kernel = overlay::kernel(&self.gpu, window.window.float, mode)?;
+                    let others = [
+                        part(own.buffer(), window.masks.clone()),
+                        places.as_entire_buffer_binding(),
+                        part(&store, bytes.clone()),
+                        self.state.as_entire_buffer_binding(),
+                        number.as_entire_buffer_binding(),
+                    ];
+                    if matches!(mode, Mode::SwitchOn | Mode::SwitchOff) {
+                        dispatches.push(self.tiling.dispatch_one(&self.gpu, window, &kernel, &others)?);
+                        break;
+                    }
+                    dispatches.push(self.tiling.dispatch(&self.gpu, window, &kernel, &others)?);
+                }
+            }
+            Ok(dispatches)
+        });
+        let (take_out, put_back): (Result<_>, Result<_>) = (take_out, put_back);
+        let bytes = own.bytes() + places.size() + new_store;
+        self.variants.push(Held { bytes, store, cut, take_out: take_out?, put_back: put_back? });
+        Ok(Variant { overlay: self.id, index })
     }
 
-    /// Records the switch to a variant, or with `None` to the weights as they were. What is on is known by the order of these
-    /// calls, hence encoders have to be submitted in that order.
+    /// Records the switch to a variant, or with `None` to the weights as they were.
     ///
     /// # Errors
     /// A variant of another overlay.
     pub fn encode(&mut self, encoder: &mut wgpu::CommandEncoder, variant: Option<Variant>) -> Result<()> {
-        let next = variant.map(|variant| self.held(variant)).transpose()?;
-        if variant == self.on {
-            return Ok(());
+        if let Some(variant) = variant {
+            self.held(variant)?;
         }
-        if let Some(on) = self.on {
+        // Whatever may be on by then is put back, if it is on: the kernels look.
+        let maybe_on = self.maybe_on();
+        for on in maybe_on.into_iter().filter(|on| *on != variant).flatten() {
             kernel::record(encoder, "put back", &self.held(on)?.put_back);
         }
-        if let Some(next) = next {
-            encoder.clear_buffer(&self.store, 0, next.parts.last().map(|part| part.end.max(4)));
-            kernel::record(encoder, "take out", &next.take_out);
+        if let Some(next) = variant {
+            kernel::record(encoder, "take out", &self.held(next)?.take_out);
         }
-        self.on = variant;
+        let fate = Arc::new(AtomicU8::new(WAITS));
+        let of_encoder = Fate(Arc::clone(&fate));
+        encoder.on_submitted_work_done(move || of_encoder.ran());
+        self.recorded.push((variant, fate));
         Ok(())
     }
 
-    /// Which variant is on.
+    /// Which variant is on once all encoders that there are have been submitted.
     pub fn on(&self) -> Option<Variant> {
-        self.on
+        let not_dropped = self.recorded.iter().rev().find(|(_, fate)| fate.load(Ordering::Acquire) != DROPPED);
+        not_dropped.map_or(self.certain, |(variant, _)| *variant)
     }
 
     /// How many weights a variant cuts.
@@ -141,12 +203,31 @@ impl Overlay {
 
     /// Bytes that the device holds for it, beside the weights.
     pub fn bytes(&self) -> u64 {
-        let variants = self.variants.iter().map(|held| held.masks.buffer().size() + held.places.size());
-        self.store.size() + variants.sum::<u64>()
+        self.state.size() + self.variants.iter().map(|held| held.bytes).sum::<u64>()
     }
 
-    fn held(&self, Variant(index): Variant) -> Result<&Held> {
-        self.variants.get(index).ok_or_else(|| Error::Device("a variant of another overlay".to_owned()))
+    /// Every variant that may be on when what is recorded next runs, and `None` if none may be.
+    fn maybe_on(&mut self) -> Vec<Option<Variant>> {
+        // Up to the first encoder whose fate is not known.
+        let known = |fate: &Arc<AtomicU8>| fate.load(Ordering::Acquire) != WAITS;
+        let settled = self.recorded.iter().take_while(|(_, fate)| known(fate)).count();
+        for (variant, fate) in self.recorded.drain(..settled) {
+            if fate.load(Ordering::Acquire) == RAN {
+                self.certain = variant;
+            }
+        }
+        let mut all = vec![self.certain];
+        for (variant, _) in &self.recorded {
+            if !all.contains(variant) {
+                all.push(*variant);
+            }
+        }
+        all
+    }
+
+    fn held(&self, variant: Variant) -> Result<&Held> {
+        let held = self.variants.get(variant.index).filter(|_| variant.overlay == self.id);
+        held.ok_or_else(|| Error::Device("a variant of another overlay".to_owned()))
     }
 
     /// Copies `masks`, and counts what each tile loses.
@@ -155,25 +236,28 @@ impl Overlay {
         let gpu = &self.gpu;
         let bytes = u64::from(self.tiling.total) * 4;
         let counts = gpu.buffer("counts", bytes, Usage::STORAGE | Usage::COPY_SRC)?;
-        let nothing = gpu.buffer("nothing", 16, Usage::STORAGE)?;
-        let mut encoder = gpu.encoder();
-        masks.encode_copy(&mut encoder, own)?;
+        let nothing = [0; 3].map(|_| gpu.buffer("nothing", 16, Usage::STORAGE));
+        let [store, state, number] = nothing;
+        let (store, state, number) = (store?, state?, number?);
         let dispatch = |window: &TileWindow| {
             let kernel = overlay::kernel(gpu, window.window.float, Mode::Count)?;
             let words = part(own.buffer(), window.masks.clone());
-            let others = [words, counts.as_entire_buffer_binding(), nothing.as_entire_buffer_binding()];
+            let whole = wgpu::Buffer::as_entire_buffer_binding;
+            let others = [words, whole(&counts), whole(&store), whole(&state), whole(&number)];
             self.tiling.dispatch(gpu, window, &kernel, &others)
         };
         let dispatches: Vec<Dispatch> = self.tiling.windows.iter().map(dispatch).collect::<Result<_>>()?;
-        kernel::record(&mut encoder, "count", &dispatches);
-        let found = Pending::record(gpu, &mut encoder, &counts, bytes, |bytes| {
-            Ok(bytes.as_chunks().0.iter().map(|b| u32::from_le_bytes(*b)).collect())
-        })?;
-        Ok(found.submitted(gpu.submit("count what masks cut", encoder)?))
+        gpu.run("count what masks cut", |encoder| {
+            masks.encode_copy(encoder, own)?;
+            kernel::record(encoder, "count", &dispatches);
+            Pending::record(gpu, encoder, &counts, bytes, |bytes| {
+                Ok(bytes.as_chunks().0.iter().map(|b| u32::from_le_bytes(*b)).collect())
+            })
+        })
     }
 
     /// Where each tile's weights go, each window's part of the store, and how many there are.
-    fn places(&self, counts: &[u32]) -> (Vec<u32>, Vec<std::ops::Range<u64>>, u64) {
+    fn places(&self, counts: &[u32]) -> (Vec<u32>, Vec<Range<u64>>, u64) {
         let mut places = Vec::with_capacity(counts.len());
         let (mut parts, mut start, mut cut) = (Vec::new(), 0u64, 0);
         for window in &self.tiling.windows {
@@ -189,19 +273,4 @@ impl Overlay {
         }
         (places, parts, cut)
     }
-
-    fn dispatches(&self, held: &Held, mode: Mode) -> Result<Vec<Dispatch>> {
-        let of_window = |(window, bytes): (&TileWindow, &std::ops::Range<u64>)| {
-            let kernel = overlay::kernel(&self.gpu, window.window.float, mode)?;
-            let words = part(held.masks.buffer(), window.masks.clone());
-            let others = [words, held.places.as_entire_buffer_binding(), part(&self.store, bytes.clone())];
-            self.tiling.dispatch(&self.gpu, window, &kernel, &others)
-        };
-        self.tiling.windows.iter().zip(&held.parts).map(of_window).collect()
-    }
-}
-
-fn store(gpu: &Gpu, bytes: u64) -> Result<wgpu::Buffer> {
-    use wgpu::BufferUsages as Usage;
-    gpu.buffer("store of an overlay", bytes.max(16), Usage::STORAGE | Usage::COPY_SRC | Usage::COPY_DST)
 }

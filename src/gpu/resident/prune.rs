@@ -201,17 +201,25 @@ impl PrunePass {
         kernel::record(encoder, "apply masks", &self.apply);
     }
 
-    /// Records all of it.
+    /// Records all of it: masks, what they do, and the cut.
     ///
     /// # Errors
     /// As [`encode_masks`](Self::encode_masks).
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder, amounts: &[u64]) -> Result<()> {
         self.encode_masks(encoder, amounts)?;
+        self.encode_counts(encoder);
         self.encode_apply(encoder);
         Ok(())
     }
 
-    /// Records the counts' way to the host: tensor by tensor.
+    /// Where the counts of [`encode_counts`](Self::encode_counts) are: of each tensor four u32, weights that are kept, zeros,
+    /// zeros that are kept, and the bits of the largest magnitude that is cut plus one.
+    pub fn counts(&self) -> &wgpu::Buffer {
+        &self.counts
+    }
+
+    /// Records the counts' way to the host, tensor by tensor: those of the last [`encode`](Self::encode) or
+    /// [`encode_counts`](Self::encode_counts).
     ///
     /// # Errors
     /// A device that is out of memory.
@@ -221,7 +229,7 @@ impl PrunePass {
             let each = bytes.as_chunks::<16>().0.iter().zip(elements).zip(floats).map(|((bytes, elements), float)| {
                 let [kept, zeros_before, kept_zeros, largest] =
                     bytemuck::pod_read_unaligned::<[u32; 4]>(bytes).map(u64::from);
-                let cut = elements - kept;
+                let cut = elements.saturating_sub(kept);
                 let threshold = largest.checked_sub(1).filter(|_| cut > 0).map(|bits| float.value(bits));
                 Cut { cut, zeros_before, zeros_after: cut + kept_zeros, threshold }
             });
@@ -234,12 +242,10 @@ impl PrunePass {
     /// # Errors
     /// As [`encode_masks`](Self::encode_masks), and a device that refuses the commands.
     pub fn run(&self, amounts: &[u64]) -> Result<Pending<Vec<Cut>>> {
-        let mut encoder = self.gpu.encoder();
-        self.encode_masks(&mut encoder, amounts)?;
-        self.encode_counts(&mut encoder);
-        self.encode_apply(&mut encoder);
-        let found = self.read(&mut encoder)?;
-        Ok(found.submitted(self.gpu.submit("prune", encoder)?))
+        self.gpu.run("prune", |encoder| {
+            self.encode(encoder, amounts)?;
+            self.read(encoder)
+        })
     }
 }
 
@@ -273,9 +279,8 @@ fn groups(
     let mut all: BTreeMap<_, Vec<Groups>> = BTreeMap::new();
     for span in &window.spans {
         let of = &weights[span.tensor];
-        let start = window.window.offset(of) / of.float().bytes() as i64;
-        let start = start.saturating_add_unsigned(span.first) as u32;
-        let mask = ((masks.offset(span.tensor) + span.first / 8 - window.masks.start) / 4) as u32;
+        let start = window.window.element(of, span.first);
+        let mask = ((masks.offset(span.tensor).unwrap_or(0) + span.first / 8 - window.masks.start) / 4) as u32;
         let (n, m, stride) = (pattern.kept().into(), pattern.of().into(), stride(of) as u32);
         let pattern = nm_mask::Pattern { n, m, stride, above };
         let lists = pattern.lists(of.float(), start, span.elements as u32, mask);

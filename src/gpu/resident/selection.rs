@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Weights;
 use super::window::{Span, Window, part};
-use crate::gpu::{Dispatch, Gpu, kernel};
+use crate::gpu::{Dispatch, Gpu, kernel, pool};
 use crate::kernels::digit_counts::{self, Order, Pick, TABLE_BYTES, TILE, Tile};
 use crate::kernels::digit_pick;
 use crate::{Error, Result};
@@ -116,7 +116,7 @@ impl Selection {
         }
         let mut placed = vec![0u64; self.slots.last().map_or(0, |last| last + 1)];
         self.slots.iter().zip(ranks).for_each(|(slot, rank)| placed[*slot] = *rank);
-        gpu.uploads().send(gpu, encoder, bytemuck::cast_slice(&placed), &self.asked)?;
+        pool::send(gpu, encoder, bytemuck::cast_slice(&placed), &self.asked, 0)?;
         kernel::record(encoder, "select", &self.dispatches);
         Ok(())
     }
@@ -149,17 +149,16 @@ impl Batch {
             }
         }
         debug_assert!(wide || spans.windows(2).all(|s| weights[s[0].tensor].float() == weights[s[1].tensor].float()));
-        let windows = Window::cover(gpu, weights, &spans)?;
+        let windows = Window::cover(gpu, weights, &spans, |_| 0)?;
         let (mut entries, mut placed): (Vec<u8>, _) = (Vec::new(), Vec::with_capacity(windows.len()));
         for window in windows {
             entries.resize(entries.len().next_multiple_of(gpu.alignment() as usize), 0);
             let list = entries.len() as u64;
             for (span, pick) in spans[window.spans.clone()].iter().zip(&picks[window.spans.clone()]) {
                 let of = &weights[span.tensor];
-                let start = window.offset(of) / of.float().bytes() as i64;
                 for at in (0..span.elements).step_by(TILE as usize) {
                     entries.extend_from_slice(bytemuck::bytes_of(&Tile {
-                        start: start.saturating_add_unsigned(span.first + at) as u32,
+                        start: window.element(of, span.first + at),
                         length: TILE.min(span.elements - at) as u32,
                         pick: *pick,
                     }));

@@ -16,11 +16,12 @@ fn buffer(gpu: &Gpu, words: &[u32]) -> wgpu::Buffer {
 }
 
 fn words(gpu: &Gpu, dispatch: &crate::gpu::Dispatch, buffer: &wgpu::Buffer) -> Vec<u32> {
-    let mut encoder = gpu.encoder();
-    kernel::record(&mut encoder, "test", [dispatch]);
     let read = |bytes: &[u8]| Ok(bytes.as_chunks().0.iter().map(|b| u32::from_le_bytes(*b)).collect());
-    let found = Pending::record(gpu, &mut encoder, buffer, buffer.size(), read).unwrap();
-    found.submitted(gpu.submit("test", encoder).unwrap()).wait().unwrap()
+    let found = gpu.run("test", |encoder| {
+        kernel::record(encoder, "test", [dispatch]);
+        Pending::record(gpu, encoder, buffer, buffer.size(), read)
+    });
+    found.unwrap().wait().unwrap()
 }
 
 #[test]

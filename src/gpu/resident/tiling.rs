@@ -37,6 +37,7 @@ impl Tiling {
     /// The tiles of `weights`, whose masks lie as `masks` says. `unit` elements of a tensor are not separated.
     pub(super) fn new(gpu: &Gpu, weights: &[Weights], masks: &Masks, unit: impl Fn(usize) -> u64) -> Result<Self> {
         masks.check(weights)?;
+        apart(weights)?;
         let mut spans = Vec::new();
         for (tensor, weights) in weights.iter().enumerate() {
             // Parts of whole units, whose masks can be bound, as large as a window can hold.
@@ -47,14 +48,14 @@ impl Tiling {
             let firsts = (0..).map(|i: u64| i * most.min(all.max(1))).take_while(|first| *first < all);
             spans.extend(firsts.map(|first| Span { tensor, first, elements: most.min(all - first) }));
         }
-        let windows = Window::cover(gpu, weights, &spans)?;
+        let windows = Window::cover(gpu, weights, &spans, |_| 0)?;
         let (mut entries, mut placed): (Vec<u8>, _) = (Vec::new(), Vec::with_capacity(windows.len()));
         let mut tiles: Vec<Range<u32>> = Vec::with_capacity(weights.len());
         let mut total = 0u64;
         for window in windows {
             let spans = spans[window.spans.clone()].to_vec();
             let words = |span: &Span| {
-                let first = masks.offset(span.tensor) + span.first / 8;
+                let first = masks.offset(span.tensor).unwrap_or(0) + span.first / 8;
                 first..first + span.elements.div_ceil(32) * 4
             };
             let masks = words(&spans[0]).start..words(&spans[spans.len() - 1]).end;
@@ -65,11 +66,10 @@ impl Tiling {
             let (list, first_tile) = (entries.len() as u64, total);
             for span in &spans {
                 let of = &weights[span.tensor];
-                let start = window.offset(of) / of.float().bytes() as i64;
                 tiles.resize(span.tensor + 1, total as u32..total as u32);
                 for at in (0..span.elements).step_by(TILE as usize) {
                     entries.extend_from_slice(bytemuck::bytes_of(&Tile {
-                        start: start.saturating_add_unsigned(span.first + at) as u32,
+                        start: window.element(of, span.first + at),
                         length: TILE.min(span.elements - at) as u32,
                         mask: ((words(span).start - masks.start) / 4 + at / 32) as u32,
                         cut: span.tensor as u32,
@@ -96,9 +96,42 @@ impl Tiling {
         kernel: &std::sync::Arc<Kernel>,
         others: &[wgpu::BufferBinding],
     ) -> Result<Dispatch> {
+        kernel.prepare(gpu, &self.buffers(window, others), window.tiles.len() as u32)
+    }
+
+    /// The same by one workgroup.
+    pub(super) fn dispatch_one(
+        &self,
+        gpu: &Gpu,
+        window: &TileWindow,
+        kernel: &std::sync::Arc<Kernel>,
+        others: &[wgpu::BufferBinding],
+    ) -> Result<Dispatch> {
+        kernel.prepare(gpu, &self.buffers(window, others), 1)
+    }
+
+    fn buffers<'a>(
+        &'a self,
+        window: &'a TileWindow,
+        others: &[wgpu::BufferBinding<'a>],
+    ) -> Vec<wgpu::BufferBinding<'a>> {
         let first = [window.window.binding(), part(&self.list, window.list.clone())];
-        let buffers: Vec<_> = first.into_iter().chain(others.iter().cloned()).collect();
-        kernel.prepare(gpu, &buffers, window.tiles.len() as u32)
+        first.into_iter().chain(others.iter().cloned()).collect()
+    }
+}
+
+/// An error where weights overlap: both would be written.
+fn apart(weights: &[Weights]) -> Result<()> {
+    let mut sorted: Vec<&Weights> = weights.iter().filter(|weights| weights.elements() > 0).collect();
+    sorted.sort_by(|a, b| a.buffer().cmp(b.buffer()).then(a.offset().cmp(&b.offset())));
+    let overlap = |a: &Weights, b: &Weights| a.buffer() == b.buffer() && b.offset() < a.offset() + a.bytes();
+    match sorted.windows(2).find(|pair| overlap(pair[0], pair[1])) {
+        None => Ok(()),
+        Some(pair) => Err(Error::Device(format!(
+            "weights of shapes {:?} and {:?} overlap in their buffer: give what tensors share once",
+            pair[0].shape(),
+            pair[1].shape()
+        ))),
     }
 }
 

@@ -26,8 +26,15 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// As few windows as cover `spans` in their order, none larger than a binding.
-    pub(super) fn cover(gpu: &Gpu, weights: &[Weights], spans: &[Span]) -> Result<Vec<Self>> {
+    /// As few windows as cover `spans` in their order, none larger than a binding, and none whose results are: `results` says
+    /// how many bytes a span has of them.
+    pub(super) fn cover(
+        gpu: &Gpu,
+        weights: &[Weights],
+        spans: &[Span],
+        results: impl Fn(usize) -> u64,
+    ) -> Result<Vec<Self>> {
+        let mut held = 0;
         let mut windows: Vec<Self> = Vec::new();
         for (index, span) in spans.iter().enumerate() {
             let of = &weights[span.tensor];
@@ -41,7 +48,8 @@ impl Window {
                 && last.float == of.float()
             {
                 let both = last.bytes.start.min(start)..last.bytes.end.max(end);
-                if both.end - both.start <= gpu.binding_bytes() {
+                held += results(index);
+                if both.end - both.start <= gpu.binding_bytes() && held <= gpu.binding_bytes() {
                     (last.bytes, last.spans.end) = (both, index + 1);
                     continue;
                 }
@@ -54,6 +62,7 @@ impl Window {
                     gpu.binding_bytes()
                 )));
             }
+            held = results(index);
             let (buffer, float) = (of.buffer().clone(), of.float());
             windows.push(Self { buffer, bytes: start..end, float, spans: index..index + 1 });
         }
@@ -69,6 +78,12 @@ impl Window {
     /// Where a tensor starts, in bytes of the window: before its start, where only a later part of it lies inside.
     pub(super) fn offset(&self, weights: &Weights) -> i64 {
         weights.offset() as i64 - self.bytes.start as i64
+    }
+
+    /// Where element `first` of a tensor is, in elements of the window, which holds it.
+    pub(super) fn element(&self, weights: &Weights, first: u64) -> u32 {
+        let start = self.offset(weights) / weights.float().bytes() as i64;
+        start.saturating_add_unsigned(first) as u32
     }
 
     /// Whether it ends in the middle of a vector.
