@@ -58,6 +58,9 @@
 //! f32 only where that is good to the stated tolerance (1e-6 on the CPU, 3e-6 on a GPU) and in f64 elsewhere, and decides
 //! counts, extremes, quantiles and histograms on the weights' bits, as integers: those are exact.
 //!
+//! A program that has a GPU device already, and weights in buffers on it, finds the kernels in the module `gpu`: `Gpu::from_wgpu`, and
+//! passes that record into its own encoder.
+//!
 //! What each statistic means is said at [`stats::Statistics`].
 //!
 //! # Features

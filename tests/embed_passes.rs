@@ -226,13 +226,17 @@ fn what_is_seen_in_parts_is_one() {
         normal("d", Dtype::F32, &[512, 256], 4),
     ];
     let weights = host.resident(&tensors, 4);
-    for by in [Grouping::Tensor, Grouping::Output, Grouping::Block(NonZeroU64::new(700).unwrap())] {
+    let blocks = [700, 20].map(|n| Grouping::Block(NonZeroU64::new(n).unwrap()));
+    for by in [Grouping::Tensor, Grouping::Output].into_iter().chain(blocks) {
         let pass = MomentsPass::new(&host.gpu, &weights, by).expect("a pass");
         let found = pass.run().expect("submitted").wait().expect("moments");
         for (tensor, found) in tensors.iter().zip(&found) {
             assert_near(&found.whole().expect("all of it"), tensor);
         }
     }
+    let one = Grouping::Block(NonZeroU64::new(1).unwrap());
+    let refused = MomentsPass::new(&host.gpu, &weights, one).expect_err("more results than are seen").to_string();
+    assert!(refused.contains("larger groups"), "{refused}");
     for rule in [Rule::Uniform, Rule::Global] {
         let weights = host.resident(&tensors, 4);
         let pass = PrunePass::new(&host.gpu, &weights, rule, Keep::Largest).expect("a pass");

@@ -21,7 +21,7 @@ pub(crate) fn cases(options: &Options, choice: &AdapterChoice, size: u64, each: 
         if index == 0 {
             resident.ceilings(each)?;
         }
-        let kernels: [(&str, fn(&Resident, Each) -> Result<()>); 9] = [
+        let kernels: [(&str, Measure); 9] = [
             ("moments", Resident::moments),
             ("histogram", Resident::histogram),
             ("select", Resident::select),
@@ -38,6 +38,9 @@ pub(crate) fn cases(options: &Options, choice: &AdapterChoice, size: u64, each: 
     }
     Ok(())
 }
+
+/// Makes the cases of a kernel.
+type Measure = fn(&Resident, Each) -> Result<()>;
 
 /// A sample on the device.
 struct Resident {

@@ -2,8 +2,7 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use secateur::Float;
 use secateur::gpu::{Gpu, Weights, wgpu};
@@ -16,17 +15,16 @@ pub(crate) struct Host {
     pub(crate) queue: wgpu::Queue,
     pub(crate) gpu: Gpu,
     /// Errors that reached the host's own handler.
-    pub(crate) uncaptured: Arc<AtomicUsize>,
+    pub(crate) uncaptured: Arc<Mutex<Vec<String>>>,
 }
 
 /// A device with the default limits of WebGPU but for what `change` changes; or says that there is none.
 pub(crate) fn host_with(change: impl Fn(&mut wgpu::Limits)) -> Option<Host> {
     let (device, queue) = device_with(change)?;
-    let uncaptured = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&uncaptured);
+    let uncaptured = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&uncaptured);
     device.on_uncaptured_error(Arc::new(move |error| {
-        count.fetch_add(1, Ordering::Relaxed);
-        eprintln!("uncaptured: {error}");
+        heard.lock().expect("no panic").push(error.to_string());
     }));
     let gpu = Gpu::from_wgpu(device.clone(), queue.clone()).expect("limits that fit");
     Some(Host { device, queue, gpu, uncaptured })
@@ -112,6 +110,6 @@ impl Host {
 
     /// Whatever went wrong, it was told to whoever called, and not to the host's handler.
     pub(crate) fn heard_nothing(&self) {
-        assert_eq!(self.uncaptured.load(Ordering::Relaxed), 0);
+        assert_eq!(*self.uncaptured.lock().expect("no panic"), [""; 0]);
     }
 }

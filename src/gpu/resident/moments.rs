@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Weights;
 use super::window::{Span, Window};
+use crate::cpu::COUNTED;
 use crate::gpu::chunk::{Lie, MomentWork, Work};
 use crate::gpu::{Dispatch, Gpu, Pending, kernel};
 use crate::scan::{Piece, Values};
@@ -69,6 +70,8 @@ impl TensorMoments {
 
 /// Bytes of a partial result.
 const RESULT_BYTES: u64 = 48;
+/// Bytes of the counts of 8-bit weights.
+const TABLE_BYTES: u64 = 1024;
 
 /// How results are read.
 struct Decoder {
@@ -121,7 +124,9 @@ impl MomentsPass {
         // A long column has several partial results.
         let results = |piece: usize| {
             let piece: &Piece = &pieces[piece];
-            piece.runs() * (1 + piece.region.rows / TILE_ROWS) * RESULT_BYTES
+            let counted = piece.float.bytes() == 1 && piece.layout.largest_group() >= COUNTED;
+            let table = if counted { TABLE_BYTES } else { 0 };
+            piece.runs() * ((1 + piece.region.rows / TILE_ROWS) * RESULT_BYTES).max(table)
         };
         let windows = Window::cover(gpu, weights, &spans, results)?;
         let mut work = Work::new(gpu);

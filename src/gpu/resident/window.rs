@@ -63,6 +63,13 @@ impl Window {
                 )));
             }
             held = results(index);
+            if held > gpu.binding_bytes() {
+                return Err(Error::Device(format!(
+                    "weights of shape {:?}: results of {held} bytes at once are more than a kernel of this device sees (ask for \
+                     larger groups)",
+                    of.shape()
+                )));
+            }
             let (buffer, float) = (of.buffer().clone(), of.float());
             windows.push(Self { buffer, bytes: start..end, float, spans: index..index + 1 });
         }
