@@ -32,7 +32,9 @@ def rate(row):
 def table(path, size):
     result = json.loads((HERE / "results" / path).read_text())
     size = of_size(size)
-    rows = [row for row in result["rows"] if size / 2 < row["bytes"] <= size]
+    # An overlay goes over its weights twice.
+    passes = lambda row: 2 if row["kernel"] == "overlay" else 1  # noqa: E731
+    rows = [row for row in result["rows"] if size / 2 < row["bytes"] / passes(row) <= size]
     machine = result["machine"]
     device = machine["gpu"] or machine["cpu"]
     # Files of several formats each have one: the first stands for them.

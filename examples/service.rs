@@ -35,8 +35,8 @@ struct Service {
     gpu: Gpu,
     /// One pass a layer, made once.
     layers: Vec<MomentsPass>,
-    /// Whoever switches has it for as long as it takes to submit: commands run in that order.
-    overlay: Mutex<Overlay>,
+    /// The sparsities, out of one copy of the weights.
+    overlay: Overlay,
     variants: Vec<Variant>,
     /// The moments of each layer, of the dense model and of each variant.
     expected: Vec<Vec<TensorMoments>>,
@@ -80,7 +80,7 @@ impl Service {
             gpu.queue().submit([encoder.finish()]);
             variants.push(pollster::block_on(overlay.add(prune.masks()))?);
         }
-        let mut service = Self { gpu, layers, overlay: Mutex::new(overlay), variants, expected: Vec::new() };
+        let mut service = Self { gpu, layers, overlay, variants, expected: Vec::new() };
         for variant in [None].into_iter().chain(service.variants.clone().into_iter().map(Some)) {
             service.switch(variant)?;
             let of_layer = |layer| service.stats(layer).map(|(_, found)| found);
@@ -93,15 +93,12 @@ impl Service {
     /// Switches, and comes back when the device has.
     fn switch(&self, variant: Option<Variant>) -> Result<()> {
         let (sender, done) = sync_channel(1);
-        {
-            let mut overlay = self.overlay.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut encoder = self.encoder();
-            overlay.encode(&mut encoder, variant)?;
-            encoder.on_submitted_work_done(move || {
-                let _ = sender.send(());
-            });
-            self.gpu.queue().submit([encoder.finish()]);
-        }
+        let mut encoder = self.encoder();
+        self.overlay.encode(&mut encoder, variant)?;
+        encoder.on_submitted_work_done(move || {
+            let _ = sender.send(());
+        });
+        self.gpu.queue().submit([encoder.finish()]);
         while done.try_recv().is_err() {
             let wait = wgpu::PollType::Wait { submission_index: None, timeout: None };
             self.gpu.device().poll(wait).map_err(|e| Error::Device(e.to_string()))?;
@@ -111,17 +108,15 @@ impl Service {
 
     /// The moments of a layer, and which variant was on: its index, 0 for none.
     fn stats(&self, layer: usize) -> Result<(usize, TensorMoments)> {
-        let (on, found) = {
-            let overlay = self.overlay.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut encoder = self.encoder();
-            self.layers[layer].encode(&mut encoder);
-            let found = self.layers[layer].read(&mut encoder)?;
-            self.gpu.queue().submit([encoder.finish()]);
-            (overlay.on(), found)
-        };
-        let on = on.and_then(|on| self.variants.iter().position(|v| *v == on)).map_or(0, |index| index + 1);
-        // A future: an executor would go on with other things.
-        Ok((on, pollster::block_on(found)?.remove(0)))
+        // In one encoder: nothing comes between them.
+        let mut encoder = self.encoder();
+        let on = self.overlay.read(&mut encoder)?;
+        self.layers[layer].encode(&mut encoder);
+        let found = self.layers[layer].read(&mut encoder)?;
+        self.gpu.queue().submit([encoder.finish()]);
+        // Futures: an executor would go on with other things.
+        let (on, found) = (pollster::block_on(on)?, pollster::block_on(found)?.remove(0));
+        Ok((on.and_then(|on| self.variants.iter().position(|v| *v == on)).map_or(0, |index| index + 1), found))
     }
 
     fn answer(&self, request: Request) -> Result<()> {

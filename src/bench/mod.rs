@@ -75,13 +75,36 @@ impl Default for Options {
     }
 }
 
+/// The names of the kernels, beside ceilings: not every engine has each.
+pub const KERNELS: [&str; 12] = [
+    "moments",
+    "histogram",
+    "select",
+    "gather",
+    "threshold",
+    "masks",
+    "2:4",
+    "apply",
+    "overlay",
+    "stats",
+    "prune",
+    "upload",
+];
+
 /// The smallest size that is measured, in bytes.
 pub const MIN_BYTES: u64 = 1 << 20;
 
 impl Options {
-    fn validate(&self) -> Result<()> {
+    /// Whether there is something to measure.
+    ///
+    /// # Errors
+    /// Sizes below [`MIN_BYTES`], kernels that do not exist, or a time that is none.
+    pub fn validate(&self) -> Result<()> {
         if self.sizes.iter().any(|size| *size < MIN_BYTES) {
             return Err(Error::Usage(format!("sizes are at least {} MiB", MIN_BYTES >> 20)));
+        }
+        if !KERNELS.iter().any(|kernel| self.wants(kernel)) {
+            return Err(Error::Usage(format!("there is no such kernel: they are {}", KERNELS.join(", "))));
         }
         if !(self.seconds.is_finite() && self.seconds >= 0.0) {
             return Err(Error::Usage(format!("a case cannot be run for {} seconds", self.seconds)));

@@ -91,9 +91,14 @@ impl Sample {
     /// The mask without the `k` smallest magnitudes, the first of equal ones first.
     pub(crate) fn smallest(&self, k: u64) -> Vec<u32> {
         let (key, mut ties) = self.kth_magnitude(k);
+        self.smaller(key, &mut ties)
+    }
+
+    /// The mask without magnitudes below `key`, and the first `ties` that equal it, which are counted down.
+    pub(crate) fn smaller(&self, key: u64, ties: &mut u64) -> Vec<u32> {
         self.mask(|magnitude| {
-            let tie = magnitude == key && ties > 0;
-            ties -= u64::from(tie);
+            let tie = magnitude == key && *ties > 0;
+            *ties -= u64::from(tie);
             magnitude < key || tie
         })
     }

@@ -81,6 +81,7 @@ impl Bench {
     pub(crate) fn run(self, quiet: bool) -> Result<()> {
         let start = Instant::now();
         let options = self.options()?;
+        options.validate()?;
         let machine = Machine::new(&options)?;
         let mut output = match &self.output {
             Some(path) => Output::file(path, [])?,

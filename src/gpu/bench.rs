@@ -272,7 +272,7 @@ impl Resident {
         let mut overlay = Overlay::new(gpu, &self.weights)?;
         let variant = pollster::block_on(overlay.add(&masks))?;
         self.restore()?;
-        let mut switch = |on| {
+        let switch = |on| {
             gpu.run("switch", |encoder| {
                 overlay.encode(encoder, on)?;
                 Pending::<()>::done(gpu, encoder)

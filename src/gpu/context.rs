@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::kernel::Kernel;
 use super::pending::{Pending, Poller};
@@ -14,7 +14,8 @@ use crate::{Error, Float, Result};
 /// ([`from_wgpu`](Self::from_wgpu)). Clones are handles to the same one.
 ///
 /// Nothing about the host's device is changed: its error handler, its callbacks and its state stay as they are. What goes
-/// wrong comes back as [`Error::Device`].
+/// wrong comes back as [`Error::Device`]. Where a call of this crate submits commands, callbacks of the host that wgpu runs meanwhile run
+/// inside its error scopes.
 #[derive(Clone)]
 pub struct Gpu {
     inner: Arc<Inner>,
@@ -46,7 +47,23 @@ impl std::fmt::Debug for Gpu {
     }
 }
 
+/// A handle that does not keep the device.
+#[derive(Clone)]
+pub(crate) struct WeakGpu(Weak<Inner>);
+
+impl WeakGpu {
+    /// The handle that it is of, if there still is one.
+    pub(crate) fn upgrade(&self) -> Option<Gpu> {
+        self.0.upgrade().map(|inner| Gpu { inner })
+    }
+}
+
 impl Gpu {
+    /// A handle that does not keep the device.
+    pub(crate) fn downgrade(&self) -> WeakGpu {
+        WeakGpu(Arc::downgrade(&self.inner))
+    }
+
     /// A device of its own: on the best hardware GPU, or where there is none, on a software adapter.
     ///
     /// # Errors
@@ -114,8 +131,8 @@ impl Gpu {
         &self.inner.limits
     }
 
-    /// How many GPU buffers this handle and its clones have made so far. In steady state, passes that are made and run
-    /// again and again, it does not grow.
+    /// How many GPU buffers this handle and its clones have made so far. In steady state, passes that are made and have been run
+    /// as often at once as they will be, it does not grow.
     pub fn buffers_made(&self) -> u64 {
         self.inner.buffers_made.load(Ordering::Relaxed)
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Gpu;
-use crate::Result;
+use crate::{Error, Result};
 
 /// A compute pipeline of one entry point, `main`.
 pub(crate) struct Kernel {
@@ -77,8 +77,16 @@ impl Kernel {
             })
         })?;
         // A grid of two dimensions, where one would be too long.
-        let across = workgroups.min(gpu.limits().max_compute_workgroups_per_dimension).max(1);
-        Ok(Dispatch { kernel: Arc::clone(self), group, grid: [across, workgroups.div_ceil(across)] })
+        let most = gpu.limits().max_compute_workgroups_per_dimension;
+        let across = workgroups.min(most).max(1);
+        let grid = [across, workgroups.div_ceil(across)];
+        if grid[1] > most {
+            return Err(Error::Device(format!(
+                "{}: {workgroups} workgroups, and the device's limit max_compute_workgroups_per_dimension is {most}",
+                self.label
+            )));
+        }
+        Ok(Dispatch { kernel: Arc::clone(self), group, grid })
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::context::WeakGpu;
 use super::{Gpu, pool};
 use crate::{Error, Result};
 
@@ -18,6 +19,7 @@ use crate::{Error, Result};
 /// any time.
 #[must_use = "a result does nothing unless it is awaited or waited for"]
 pub struct Pending<T> {
+    gpu: Gpu,
     state: Arc<State>,
     bytes: u64,
     decode: Option<Decode<T>>,
@@ -28,7 +30,8 @@ type Decode<T> = Box<dyn FnOnce(&[u8]) -> Result<T> + Send>;
 
 /// What the device's callback and whoever waits share.
 struct State {
-    gpu: Gpu,
+    /// No strong handle: the device holds this until it has answered, and would hold itself.
+    gpu: WeakGpu,
     /// Written by the same commands, behind the result: what is there from earlier commands has another one.
     mark: u64,
     progress: Mutex<Progress>,
@@ -63,10 +66,7 @@ impl<T> std::fmt::Debug for Pending<T> {
 impl<T: Default + Send + 'static> Pending<T> {
     /// Something that is there, as `T`'s default, once the commands recorded so far are done.
     pub(crate) fn done(gpu: &Gpu, encoder: &mut wgpu::CommandEncoder) -> Result<Self> {
-        let nothing = gpu.readbacks().take(gpu, 8)?;
-        let done = Self::record(gpu, encoder, &nothing, 0, |_| Ok(T::default()));
-        gpu.readbacks().give(nothing);
-        done
+        Self::new(gpu, encoder, None, 0, |_| Ok(T::default()))
     }
 }
 
@@ -79,7 +79,7 @@ impl<T> Pending<T> {
         bytes: u64,
         decode: impl FnOnce(&[u8]) -> Result<T> + Send + 'static,
     ) -> Result<Self> {
-        Self::record_from(gpu, encoder, results, 0, bytes, decode)
+        Self::new(gpu, encoder, Some((results, 0)), bytes, decode)
     }
 
     /// The same from byte `start` on.
@@ -91,18 +91,30 @@ impl<T> Pending<T> {
         bytes: u64,
         decode: impl FnOnce(&[u8]) -> Result<T> + Send + 'static,
     ) -> Result<Self> {
+        Self::new(gpu, encoder, Some((results, start)), bytes, decode)
+    }
+
+    fn new(
+        gpu: &Gpu,
+        encoder: &mut wgpu::CommandEncoder,
+        results: Option<(&wgpu::Buffer, u64)>,
+        bytes: u64,
+        decode: impl FnOnce(&[u8]) -> Result<T> + Send + 'static,
+    ) -> Result<Self> {
         let copied = bytes.next_multiple_of(4);
         let buffer = gpu.readbacks().take(gpu, copied.next_multiple_of(8) + 8)?;
-        let mark = NEXT_MARK.fetch_add(1, Ordering::Relaxed);
-        if copied > 0 {
+        // No number that a result could be: they are small, and this is spread over 64 bits.
+        let mark = NEXT_MARK.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        if let Some((results, start)) = results.filter(|_| copied > 0) {
             encoder.copy_buffer_to_buffer(results, start, &buffer, 0, copied);
         }
         pool::send(gpu, encoder, &mark.to_le_bytes(), &buffer, copied.next_multiple_of(8))?;
         let progress = Progress { outcome: None, buffer: Some(buffer.clone()), waker: None, abandoned: false };
-        let state = Arc::new(State { gpu: gpu.clone(), mark, progress: Mutex::new(progress), changed: Condvar::new() });
+        let state =
+            Arc::new(State { gpu: gpu.downgrade(), mark, progress: Mutex::new(progress), changed: Condvar::new() });
         let signal = Signal(Some(Arc::clone(&state)));
         encoder.map_buffer_on_submit(&buffer, wgpu::MapMode::Read, .., move |mapped| signal.done(mapped.is_ok()));
-        Ok(Self { state, bytes, decode: Some(Box::new(decode)), submission: None })
+        Ok(Self { gpu: gpu.clone(), state, bytes, decode: Some(Box::new(decode)), submission: None })
     }
 
     /// The same, whose commands are on their way: as this submission.
@@ -111,7 +123,7 @@ impl<T> Pending<T> {
         self
     }
 
-    /// Blocks until the result is there.
+    /// Blocks until the result is there: for ever where the encoder that it was recorded into is neither submitted nor dropped.
     ///
     /// # Errors
     /// A device that was lost, ran out of memory or refused the commands; an encoder that was dropped.
@@ -124,7 +136,7 @@ impl<T> Pending<T> {
             let submission_index = self.submission.clone();
             // Callbacks of the host run in here: their errors are the host's.
             let wait = wgpu::PollType::Wait { submission_index, timeout: None };
-            self.state.gpu.device().poll(wait).map_err(|e| Error::Device(format!("waiting for the device: {e}")))?;
+            self.gpu.device().poll(wait).map_err(|e| Error::Device(format!("waiting for the device: {e}")))?;
             // The callback may be running in another thread's poll, or the commands are not submitted yet.
             let progress = self.state.lock();
             if progress.outcome.is_none() {
@@ -145,12 +157,12 @@ impl<T> Pending<T> {
                 return Err(Error::Device("a result could not be read: the device was lost".to_owned()));
             }
             Outcome::Dropped => {
-                self.state.gpu.readbacks().give(buffer);
+                self.gpu.readbacks().give(buffer);
                 let why = "a result will never be there: its commands were dropped before they were submitted";
                 return Err(Error::Device(why.to_owned()));
             }
         }
-        let gpu = self.state.gpu.clone();
+        let gpu = self.gpu.clone();
         let (bytes, mark_at) = (self.bytes as usize, self.bytes.next_multiple_of(4).next_multiple_of(8));
         let mark = self.state.mark.to_le_bytes();
         let decoded = gpu.scoped("reading a result", || {
@@ -182,7 +194,7 @@ impl<T> Future for Pending<T> {
         match outcome {
             Some(outcome) => Poll::Ready(self.finish(outcome)),
             None => {
-                self.state.gpu.poller().watch(&self.state);
+                self.gpu.poller().watch(&self.gpu, &self.state);
                 Poll::Pending
             }
         }
@@ -199,7 +211,7 @@ impl<T> Drop for Pending<T> {
         let given_back = progress.outcome.and_then(|outcome| Some((outcome, progress.buffer.take()?)));
         drop(progress);
         if let Some((outcome, buffer)) = given_back {
-            give_back(&self.state.gpu, outcome, buffer);
+            give_back(&self.gpu, outcome, buffer);
         }
     }
 }
@@ -247,8 +259,8 @@ impl State {
         let abandoned = if progress.abandoned { progress.buffer.take() } else { None };
         drop(progress);
         self.changed.notify_all();
-        if let Some(buffer) = abandoned {
-            give_back(&self.gpu, outcome, buffer);
+        if let (Some(buffer), Some(gpu)) = (abandoned, self.gpu.upgrade()) {
+            give_back(&gpu, outcome, buffer);
         }
         if let Some(waker) = waker {
             waker.wake();
@@ -260,40 +272,56 @@ impl State {
 #[derive(Default)]
 pub(crate) struct Poller {
     /// What is awaited, while the thread runs.
-    watched: Arc<Mutex<Option<Vec<Weak<State>>>>>,
+    watched: Watched,
 }
+
+type Watched = Arc<Mutex<Option<Vec<Weak<State>>>>>;
 
 /// How long the thread sleeps between looks. It never waits inside wgpu, which would hold up the host's own calls.
 const PAUSE: Duration = Duration::from_micros(100);
+/// Looks without anything awaited, after which it ends.
+const IDLE_LOOKS: u32 = 100;
 
 impl Poller {
     /// Sees to it that `state` changes when its result is there.
-    fn watch(&self, state: &Arc<State>) {
+    fn watch(&self, gpu: &Gpu, state: &Arc<State>) {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *watched {
-            Some(watched) => {
-                if !watched.iter().any(|other| std::ptr::eq(other.as_ptr(), Arc::as_ptr(state))) {
-                    watched.push(Arc::downgrade(state));
-                }
+        if let Some(watched) = &mut *watched {
+            if !watched.iter().any(|other| std::ptr::eq(other.as_ptr(), Arc::as_ptr(state))) {
+                watched.push(Arc::downgrade(state));
             }
-            None => {
-                *watched = Some(vec![Arc::downgrade(state)]);
-                let (device, watched) = (state.gpu.device().clone(), Arc::clone(&self.watched));
-                let named = std::thread::Builder::new().name("secateur-poll".to_owned());
-                // Without a thread, whoever polls the device drives the future.
-                drop(named.spawn(move || run(&device, &watched)));
-            }
+            return;
+        }
+        *watched = Some(vec![Arc::downgrade(state)]);
+        let (device, list) = (gpu.device().clone(), Arc::clone(&self.watched));
+        let named = std::thread::Builder::new().name("secateur-poll".to_owned());
+        if named.spawn(move || run(&device, list)).is_err() {
+            // Whoever polls the device drives the future; the next one tries again.
+            *watched = None;
         }
     }
 }
 
-fn run(device: &wgpu::Device, watched: &Mutex<Option<Vec<Weak<State>>>>) {
+/// Forgets what is watched when the thread ends, however it does: the next future starts another.
+struct Ends(Watched);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+fn run(device: &wgpu::Device, watched: Watched) {
+    let watched = Ends(watched);
+    let mut idle = 0;
     loop {
         {
-            let mut watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut watched = watched.0.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(states) = &mut *watched else { return };
             states.retain(|state| state.upgrade().is_some_and(|state| state.lock().waker.is_some()));
-            if states.is_empty() {
+            idle = if states.is_empty() { idle + 1 } else { 0 };
+            if idle > IDLE_LOOKS {
+                // Under the lock, so that nobody relies on it any more.
                 *watched = None;
                 return;
             }

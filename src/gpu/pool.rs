@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::Gpu;
+use super::context::WeakGpu;
 use crate::{Error, Result};
 
 /// Buffers of one direction that are free, smallest first: mapped, for what is sent; unmapped, for what comes back.
@@ -11,8 +12,8 @@ pub(crate) struct Pool {
     mode: wgpu::MapMode,
 }
 
-/// Free buffers that are kept, at most.
-const MOST: usize = 64;
+/// Free buffers that are kept, at most: beyond, the smallest goes.
+const MOST: usize = 1024;
 
 impl Pool {
     pub(crate) fn new(mode: wgpu::MapMode) -> Self {
@@ -39,9 +40,10 @@ impl Pool {
     /// Takes a buffer back.
     pub(crate) fn give(&self, buffer: wgpu::Buffer) {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        if free.len() < MOST {
-            let index = free.partition_point(|other| other.size() < buffer.size());
-            free.insert(index, buffer);
+        let index = free.partition_point(|other| other.size() < buffer.size());
+        free.insert(index, buffer);
+        if free.len() > MOST {
+            free.remove(0);
         }
     }
 }
@@ -65,21 +67,23 @@ pub(crate) fn send(
     })?
     .map_err(|e| Error::Device(format!("cannot write what is sent to the device: {e:?}")))?;
     encoder.copy_buffer_to_buffer(&buffer, 0, target, offset, length.next_multiple_of(4));
-    let way = WayBack { gpu: gpu.clone(), buffer: Some(buffer.clone()) };
+    let way = WayBack { gpu: gpu.downgrade(), buffer: Some(buffer.clone()) };
     encoder.map_buffer_on_submit(&buffer, wgpu::MapMode::Write, .., move |mapped| way.arrived(mapped.is_ok()));
     Ok(())
 }
 
 /// A buffer that is on its way. If it is forgotten, since its commands were dropped, it comes back by itself.
 struct WayBack {
-    gpu: Gpu,
+    /// No strong handle: the device holds this, and would hold itself.
+    gpu: WeakGpu,
     buffer: Option<wgpu::Buffer>,
 }
 
 impl WayBack {
     fn arrived(mut self, mapped: bool) {
-        if let Some(buffer) = self.buffer.take().filter(|_| mapped) {
-            self.gpu.uploads().give(buffer);
+        let (buffer, gpu) = (self.buffer.take().filter(|_| mapped), self.gpu.upgrade());
+        if let (Some(buffer), Some(gpu)) = (buffer, gpu) {
+            gpu.uploads().give(buffer);
         }
     }
 }
@@ -88,9 +92,12 @@ impl Drop for WayBack {
     fn drop(&mut self) {
         let Some(buffer) = self.buffer.take() else { return };
         let (gpu, again) = (self.gpu.clone(), buffer.clone());
+        if gpu.upgrade().is_none() {
+            return;
+        }
         // Unmapped, and not in use: it is mapped once more.
         buffer.map_async(wgpu::MapMode::Write, .., move |mapped| {
-            if mapped.is_ok() {
+            if let Some(gpu) = gpu.upgrade().filter(|_| mapped.is_ok()) {
                 gpu.uploads().give(again);
             }
         });

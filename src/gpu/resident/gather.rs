@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Weights;
+use super::tiling::apart;
 use super::window::part;
 use crate::gpu::{Dispatch, Gpu, Pending, kernel};
 use crate::kernels::gather;
@@ -41,6 +42,7 @@ impl GatherPass {
     /// Shapes, formats or indices that do not fit together; a tensor copied onto its own buffer; a device that is out of
     /// memory or sees too little of a buffer at once.
     pub fn new(gpu: &Gpu, jobs: &[Kept]) -> Result<Self> {
+        apart(jobs.iter().map(|job| &job.to))?;
         let mut dispatches = Vec::new();
         for job in jobs {
             job.check()?;

@@ -1,8 +1,7 @@
 //! Pruned variants of one copy of the weights, switched on and off.
 
 use std::ops::Range;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::tiling::{TileWindow, Tiling};
 use super::window::part;
@@ -18,9 +17,10 @@ use crate::{Error, Result};
 /// device holds one bit a weight for each variant, and a store as large as the largest of them cuts, which those that are
 /// added later share. A variant that cuts more than all before it gets a store of its own, so add the sparsest first.
 ///
-/// Which variant is on is known on the device, and every switch looks there first. An encoder that is dropped has switched
-/// nothing, and the next switch knows that; encoders that are submitted in another order than they were recorded in may leave
-/// another variant on than the last one recorded, but never lose a weight.
+/// Which variant is on is known on the device, and every switch looks there: it puts back whatever is on, then takes out what is
+/// wanted. So an encoder that is dropped or refused has switched nothing, and encoders that are submitted in another order than they
+/// were recorded in leave on what the last of them says; no weight is ever lost. A switch looks at every variant once, which is
+/// little work for those that are not on.
 ///
 /// ```no_run
 /// # async fn example(gpu: &secateur::gpu::Gpu, weights: &[secateur::gpu::Weights]) -> secateur::Result<()> {
@@ -53,10 +53,6 @@ pub struct Overlay {
     variants: Vec<Held>,
     /// On the device: the number of the variant that is on, or 0.
     state: wgpu::Buffer,
-    /// The variant that was on after the last switch of which all before it are known to be submitted.
-    certain: Option<Variant>,
-    /// Switches recorded since, in order.
-    recorded: Vec<(Option<Variant>, Arc<AtomicU8>)>,
 }
 
 /// A mask that an [`Overlay`] knows.
@@ -76,27 +72,15 @@ struct Held {
     put_back: Vec<Dispatch>,
 }
 
+/// What a variant's dispatches are over, beside the weights.
+struct Buffers {
+    masks: Masks,
+    places: wgpu::Buffer,
+    store: wgpu::Buffer,
+    number: wgpu::Buffer,
+}
+
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
-
-/// What has become of an encoder.
-const WAITS: u8 = 0;
-const RAN: u8 = 1;
-const DROPPED: u8 = 2;
-
-/// Tells what becomes of an encoder, by being called or dropped with its commands.
-struct Fate(Arc<AtomicU8>);
-
-impl Fate {
-    fn ran(self) {
-        self.0.store(RAN, Ordering::Release);
-    }
-}
-
-impl Drop for Fate {
-    fn drop(&mut self) {
-        let _ = self.0.compare_exchange(WAITS, DROPPED, Ordering::Release, Ordering::Relaxed);
-    }
-}
 
 impl Overlay {
     /// An overlay over `weights`, without variants.
@@ -113,9 +97,7 @@ impl Overlay {
             weights: weights.to_vec(),
             tiling,
             variants: Vec::new(),
-            state: gpu.filled("which variant is on", &[0; 4], usage)?,
-            certain: None,
-            recorded: Vec::new(),
+            state: gpu.filled("which variant is on", &[0; 4], usage | wgpu::BufferUsages::COPY_SRC)?,
         })
     }
 
@@ -128,39 +110,20 @@ impl Overlay {
         let own = Masks::new(&self.gpu, &self.weights)?;
         let counts = self.count(masks, &own)?.await?;
         let (places, parts, cut) = self.places(&counts);
-        let bytes = parts.last().map_or(4, |part| part.end);
+        let store_bytes = parts.last().map_or(4, |part| part.end);
         let usage = wgpu::BufferUsages::STORAGE;
         let places = self.gpu.filled("places", bytemuck::cast_slice(&places), usage)?;
         let index = self.variants.len();
         let number = self.gpu.filled("a variant's number", &(index as u32 + 1).to_le_bytes(), usage)?;
-        let (store, new_store) = match self.variants.iter().find(|held| held.store.size() >= bytes) {
+        let (store, new_store) = match self.variants.iter().find(|held| held.store.size() >= store_bytes) {
             Some(held) => (held.store.clone(), 0),
-            None => (self.gpu.buffer("store of an overlay", bytes, usage)?, bytes),
+            None => (self.gpu.buffer("store of an overlay", store_bytes, usage)?, store_bytes),
         };
-        let [take_out, put_back] = [[Mode::TakeOut, Mode::SwitchOn], [Mode::PutBack, Mode::SwitchOff]].map(|modes| {
-            let mut dispatches = Vec::new();
-            for mode in modes {
-                for (window, bytes) in self.tiling.windows.iter().zip(&parts) {
-                    let kernel = overlay::kernel(&self.gpu, window.window.float, mode)?;
-                    let others = [
-                        part(own.buffer(), window.masks.clone()),
-                        places.as_entire_buffer_binding(),
-                        part(&store, bytes.clone()),
-                        self.state.as_entire_buffer_binding(),
-                        number.as_entire_buffer_binding(),
-                    ];
-                    if matches!(mode, Mode::SwitchOn | Mode::SwitchOff) {
-                        dispatches.push(self.tiling.dispatch_one(&self.gpu, window, &kernel, &others)?);
-                        break;
-                    }
-                    dispatches.push(self.tiling.dispatch(&self.gpu, window, &kernel, &others)?);
-                }
-            }
-            Ok(dispatches)
-        });
-        let (take_out, put_back): (Result<_>, Result<_>) = (take_out, put_back);
-        let bytes = own.bytes() + places.size() + new_store;
-        self.variants.push(Held { bytes, store, cut, take_out: take_out?, put_back: put_back? });
+        let bytes = own.bytes() + places.size() + number.size() + new_store;
+        let buffers = Buffers { masks: own, places, store, number };
+        let take_out = self.dispatches(&buffers, &parts, Mode::TakeOut, Mode::SwitchOn)?;
+        let put_back = self.dispatches(&buffers, &parts, Mode::PutBack, Mode::SwitchOff)?;
+        self.variants.push(Held { bytes, store: buffers.store, cut, take_out, put_back });
         Ok(Variant { overlay: self.id, index })
     }
 
@@ -168,29 +131,27 @@ impl Overlay {
     ///
     /// # Errors
     /// A variant of another overlay.
-    pub fn encode(&mut self, encoder: &mut wgpu::CommandEncoder, variant: Option<Variant>) -> Result<()> {
-        if let Some(variant) = variant {
-            self.held(variant)?;
+    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder, variant: Option<Variant>) -> Result<()> {
+        let next = variant.map(|variant| self.held(variant)).transpose()?;
+        // Whatever is on is put back, if it is: the kernels look.
+        let others = self.variants.iter().enumerate().filter(|(index, _)| variant.is_none_or(|v| v.index != *index));
+        kernel::record(encoder, "put back", others.flat_map(|(_, held)| &held.put_back));
+        if let Some(next) = next {
+            kernel::record(encoder, "take out", &next.take_out);
         }
-        // Whatever may be on by then is put back, if it is on: the kernels look.
-        let maybe_on = self.maybe_on();
-        for on in maybe_on.into_iter().filter(|on| *on != variant).flatten() {
-            kernel::record(encoder, "put back", &self.held(on)?.put_back);
-        }
-        if let Some(next) = variant {
-            kernel::record(encoder, "take out", &self.held(next)?.take_out);
-        }
-        let fate = Arc::new(AtomicU8::new(WAITS));
-        let of_encoder = Fate(Arc::clone(&fate));
-        encoder.on_submitted_work_done(move || of_encoder.ran());
-        self.recorded.push((variant, fate));
         Ok(())
     }
 
-    /// Which variant is on once all encoders that there are have been submitted.
-    pub fn on(&self) -> Option<Variant> {
-        let not_dropped = self.recorded.iter().rev().find(|(_, fate)| fate.load(Ordering::Acquire) != DROPPED);
-        not_dropped.map_or(self.certain, |(variant, _)| *variant)
+    /// Records the question which variant is on when these commands run.
+    ///
+    /// # Errors
+    /// A device that is out of memory.
+    pub fn read(&self, encoder: &mut wgpu::CommandEncoder) -> Result<Pending<Option<Variant>>> {
+        let overlay = self.id;
+        Pending::record(&self.gpu, encoder, &self.state, 4, move |bytes| {
+            let number: u32 = bytemuck::pod_read_unaligned(bytes);
+            Ok(number.checked_sub(1).map(|index| Variant { overlay, index: index as usize }))
+        })
     }
 
     /// How many weights a variant cuts.
@@ -203,26 +164,31 @@ impl Overlay {
 
     /// Bytes that the device holds for it, beside the weights.
     pub fn bytes(&self) -> u64 {
-        self.state.size() + self.variants.iter().map(|held| held.bytes).sum::<u64>()
+        self.state.size() + self.tiling.list_bytes() + self.variants.iter().map(|held| held.bytes).sum::<u64>()
     }
 
-    /// Every variant that may be on when what is recorded next runs, and `None` if none may be.
-    fn maybe_on(&mut self) -> Vec<Option<Variant>> {
-        // Up to the first encoder whose fate is not known.
-        let known = |fate: &Arc<AtomicU8>| fate.load(Ordering::Acquire) != WAITS;
-        let settled = self.recorded.iter().take_while(|(_, fate)| known(fate)).count();
-        for (variant, fate) in self.recorded.drain(..settled) {
-            if fate.load(Ordering::Acquire) == RAN {
-                self.certain = variant;
-            }
+    /// What `mode` does to every window of a variant, and the note that it is done.
+    fn dispatches(&self, buffers: &Buffers, parts: &[Range<u64>], mode: Mode, note: Mode) -> Result<Vec<Dispatch>> {
+        let whole = wgpu::Buffer::as_entire_buffer_binding;
+        let others = |window: &TileWindow, bytes: &Range<u64>| {
+            [
+                part(buffers.masks.buffer(), window.masks.clone()),
+                whole(&buffers.places),
+                part(&buffers.store, bytes.clone()),
+                whole(&self.state),
+                whole(&buffers.number),
+            ]
+        };
+        let mut dispatches = Vec::new();
+        for (window, bytes) in self.tiling.windows.iter().zip(parts) {
+            let kernel = overlay::kernel(&self.gpu, window.window.float, mode)?;
+            dispatches.push(self.tiling.dispatch(&self.gpu, window, &kernel, &others(window, bytes))?);
         }
-        let mut all = vec![self.certain];
-        for (variant, _) in &self.recorded {
-            if !all.contains(variant) {
-                all.push(*variant);
-            }
+        if let (Some(window), Some(bytes)) = (self.tiling.windows.first(), parts.first()) {
+            let kernel = overlay::kernel(&self.gpu, window.window.float, note)?;
+            dispatches.push(self.tiling.dispatch_one(&self.gpu, window, &kernel, &others(window, bytes))?);
         }
-        all
+        Ok(dispatches)
     }
 
     fn held(&self, variant: Variant) -> Result<&Held> {

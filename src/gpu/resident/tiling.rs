@@ -38,6 +38,10 @@ impl Tiling {
     pub(super) fn new(gpu: &Gpu, weights: &[Weights], masks: &Masks, unit: impl Fn(usize) -> u64) -> Result<Self> {
         masks.check(weights)?;
         apart(weights)?;
+        if weights.iter().any(|weights| weights.buffer() == masks.buffer()) {
+            let why = "masks and the weights that they cut are in one buffer, which cannot be read and written at once";
+            return Err(Error::Device(why.to_owned()));
+        }
         let mut spans = Vec::new();
         for (tensor, weights) in weights.iter().enumerate() {
             // Parts of whole units, whose masks can be bound, as large as a window can hold.
@@ -48,7 +52,9 @@ impl Tiling {
             let firsts = (0..).map(|i: u64| i * most.min(all.max(1))).take_while(|first| *first < all);
             spans.extend(firsts.map(|first| Span { tensor, first, elements: most.min(all - first) }));
         }
-        let windows = Window::cover(gpu, weights, &spans, |_| 0)?;
+        // A window's masks are seen at once, too.
+        let mask_bytes = |span: usize| (spans[span].elements.div_ceil(32) * 4).next_multiple_of(MASK_ALIGNMENT);
+        let windows = Window::cover(gpu, weights, &spans, mask_bytes)?;
         let (mut entries, mut placed): (Vec<u8>, _) = (Vec::new(), Vec::with_capacity(windows.len()));
         let mut tiles: Vec<Range<u32>> = Vec::with_capacity(weights.len());
         let mut total = 0u64;
@@ -59,9 +65,6 @@ impl Tiling {
                 first..first + span.elements.div_ceil(32) * 4
             };
             let masks = words(&spans[0]).start..words(&spans[spans.len() - 1]).end;
-            if masks.end - masks.start > gpu.binding_bytes() {
-                return Err(Error::Device("more masks than a kernel sees at once (pass fewer tensors)".to_owned()));
-            }
             entries.resize(entries.len().next_multiple_of(gpu.alignment() as usize), 0);
             let (list, first_tile) = (entries.len() as u64, total);
             for span in &spans {
@@ -86,6 +89,11 @@ impl Tiling {
         let total = u32::try_from(total).map_err(|_| Error::Device("too many tiles for one pass".to_owned()))?;
         let list = gpu.filled("tiles", &entries, wgpu::BufferUsages::STORAGE)?;
         Ok(Self { windows: placed, list, tiles, total })
+    }
+
+    /// Bytes of the worklists.
+    pub(super) fn list_bytes(&self) -> u64 {
+        self.list.size()
     }
 
     /// A dispatch of `kernel` over the tiles of a window: its weights, its tiles, then `others`.
@@ -121,8 +129,8 @@ impl Tiling {
 }
 
 /// An error where weights overlap: both would be written.
-fn apart(weights: &[Weights]) -> Result<()> {
-    let mut sorted: Vec<&Weights> = weights.iter().filter(|weights| weights.elements() > 0).collect();
+pub(super) fn apart<'a>(weights: impl IntoIterator<Item = &'a Weights>) -> Result<()> {
+    let mut sorted: Vec<&Weights> = weights.into_iter().filter(|weights| weights.elements() > 0).collect();
     sorted.sort_by(|a, b| a.buffer().cmp(b.buffer()).then(a.offset().cmp(&b.offset())));
     let overlap = |a: &Weights, b: &Weights| a.buffer() == b.buffer() && b.offset() < a.offset() + a.bytes();
     match sorted.windows(2).find(|pair| overlap(pair[0], pair[1])) {
