@@ -1,9 +1,11 @@
-//! Passes over buffers of the host's, against naive functions: order statistics, histograms, gathering, masks applied;
+//! Passes over buffers of the host's, against naive functions: moments, gathering, masks applied, and everything in parts;
 //! wherever tensors lie, and however little of a buffer a kernel sees at once.
 #![cfg(feature = "gpu")]
 
 #[path = "files/device.rs"]
 mod device;
+#[path = "files/embedded.rs"]
+mod embedded;
 mod files;
 #[path = "files/models.rs"]
 mod models;
@@ -11,105 +13,15 @@ mod models;
 use std::num::NonZeroU64;
 
 use device::{Host, host, host_with};
-use models::{FLOATS, Made, lowest, noise, rounded};
+use embedded::{awkward, formats, normal, small};
+use models::{Made, lowest, noise, rounded};
 use secateur::gpu::{
     ApplyPass, GatherPass, HistogramPass, Kept, Masks, MomentsPass, OrderPass, Overlay, PrunePass, Ranking, Rule,
-    Weights, wgpu,
+    Weights,
 };
 use secateur::prune::Keep;
 use secateur::stats::{Grouping, Moments};
 use secateur::{Dtype, Float};
-
-fn formats() -> impl Iterator<Item = Dtype> {
-    FLOATS.into_iter().filter(|dtype| *dtype != Dtype::F64)
-}
-
-/// Awkward tensors: of every format, of shapes that end anywhere.
-fn awkward() -> Vec<Made> {
-    let shapes: [&[u64]; 6] = [&[1], &[7, 5, 3], &[33], &[129, 64], &[0, 4], &[20_011]];
-    let each = formats().enumerate().flat_map(|(f, dtype)| {
-        shapes
-            .iter()
-            .enumerate()
-            .map(move |(s, shape)| Made::awkward(&format!("{f}.{s}"), dtype, shape, (f * 10 + s) as u64))
-    });
-    each.collect()
-}
-
-/// Normal f32 weights, and whatever format keeps their upper bits.
-fn normal(name: &str, dtype: Dtype, shape: &[u64], seed: u64) -> Made {
-    let mut random = noise(seed);
-    let mut normal = move || (0..12).map(|_| (random() >> 11) as f64 / (1u64 << 53) as f64).sum::<f64>() - 6.0;
-    let n = shape.iter().product::<u64>();
-    let bytes = (0..n).flat_map(|_| match dtype {
-        Dtype::BF16 => half::bf16::from_f64(normal()).to_le_bytes().to_vec(),
-        Dtype::F8_E5M2 => vec![half::f16::from_f64(normal()).to_le_bytes()[1]],
-        _ => (normal() as f32).to_le_bytes().to_vec(),
-    });
-    Made::new(name, dtype, shape, bytes.collect())
-}
-
-#[test]
-fn order_statistics_are_those_of_a_sort() {
-    let Some(host) = host() else { return };
-    let tensors = awkward();
-    let weights = host.resident(&tensors, 4);
-    let pass = OrderPass::new(&host.gpu, &weights, Ranking::Values, 4).expect("a pass");
-    let all: Vec<Weights> = weights.clone();
-    let ranks: Vec<u64> =
-        all.iter().flat_map(|w| [0, w.elements() / 2, w.elements() / 3, w.elements().saturating_sub(1)]).collect();
-    // A tensor without elements has no rank.
-    let refused = pass.run(&ranks).expect_err("rank 0 of nothing").to_string();
-    assert!(refused.contains("rank"), "{refused}");
-    let some: Vec<usize> = (0..tensors.len()).filter(|t| !tensors[*t].bytes.is_empty()).collect();
-    let weights: Vec<Weights> = some.iter().map(|t| weights[*t].clone()).collect();
-    let pass = OrderPass::new(&host.gpu, &weights, Ranking::Values, 4).expect("a pass");
-    let ranks: Vec<u64> = some.iter().flat_map(|t| ranks[4 * t..][..4].to_vec()).collect();
-    let found = pass.run(&ranks).expect("submitted").wait().expect("weights");
-    for (i, t) in some.iter().enumerate() {
-        let mut finite: Vec<f64> = tensors[*t].values().into_iter().filter(|x| x.is_finite()).collect();
-        finite.sort_by(f64::total_cmp);
-        for (rank, found) in ranks[4 * i..][..4].iter().zip(&found[4 * i..]) {
-            let want = finite.get(*rank as usize).map(|x| x.to_bits());
-            assert_eq!(found.map(f64::to_bits), want, "{} rank {rank}", tensors[*t].name);
-        }
-    }
-    let pass = OrderPass::new(&host.gpu, &weights, Ranking::Magnitudes, 4).expect("a pass");
-    let found = pass.run(&ranks).expect("submitted").wait().expect("magnitudes");
-    for (i, t) in some.iter().enumerate() {
-        let mut sizes: Vec<f64> = tensors[*t].values().into_iter().map(f64::abs).collect();
-        sizes.sort_by(f64::total_cmp);
-        for (rank, found) in ranks[4 * i..][..4].iter().zip(&found[4 * i..]) {
-            let (found, want) = (found.expect("all are ranked"), sizes[*rank as usize]);
-            assert!(found == want || (found.is_nan() && want.is_nan()), "{} rank {rank}: {found}", tensors[*t].name);
-        }
-    }
-    host.heard_nothing();
-}
-
-#[test]
-fn histograms_count_what_lies_between_edges() {
-    let Some(host) = host() else { return };
-    let tensors = awkward();
-    let weights = host.resident(&tensors, 4);
-    for edges in [vec![-1.0, -0.25, 0.0, 1e-6, 0.3, 400.0], vec![0.0, 1.0]] {
-        let all = vec![edges.clone(); tensors.len()];
-        let pass = HistogramPass::new(&host.gpu, &weights, &all).expect("a pass");
-        let found = pass.run().expect("submitted").wait().expect("counts");
-        for (tensor, found) in tensors.iter().zip(&found) {
-            let mut want = vec![0; edges.len() - 1];
-            for x in tensor.values().iter().filter(|x| x.is_finite()) {
-                let inner = &edges[1..edges.len() - 1];
-                want[inner.iter().filter(|edge| x >= edge).count()] += 1;
-            }
-            assert_eq!(found, &want, "{}", tensor.name);
-        }
-    }
-    for bad in [vec![0.0], vec![1.0, 0.0], vec![0.0, f64::NAN]] {
-        HistogramPass::new(&host.gpu, &weights, &vec![bad; tensors.len()]).expect_err("no edges");
-    }
-    host.heard_nothing();
-}
 
 /// The bytes of the kept slices.
 fn gathered(tensor: &Made, width: usize, axis: usize, indices: &[u32]) -> Vec<u8> {
@@ -209,11 +121,6 @@ fn masks_are_held_after_every_step() {
     ApplyPass::new(&host.gpu, &weights, &other).expect_err("masks of other tensors");
     Masks::upload(&host.gpu, &weights, &words[1..]).expect_err("too few words");
     host.heard_nothing();
-}
-
-/// Small bindings, so that tensors, masks and worklists are seen in parts.
-fn small(limits: &mut wgpu::Limits) {
-    limits.max_storage_buffer_binding_size = 512 << 10;
 }
 
 #[test]

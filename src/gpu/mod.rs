@@ -30,8 +30,8 @@ pub use device::{Adapter, AdapterChoice, AdapterKind, adapters};
 pub(crate) use kernel::{Dispatch, Kernel};
 pub use pending::Pending;
 pub use resident::{
-    ApplyPass, Cut, GatherPass, HistogramPass, Kept, Masks, MomentsPass, OrderPass, Overlay, PrunePass, Ranking, Rule,
-    TensorMoments, Variant, Weights,
+    ApplyPass, Cut, GatherPass, GroupOrderPass, HistogramPass, Kept, Masks, MomentsPass, OrderPass, Overlay, PrunePass,
+    Ranking, Rule, TensorMoments, ValuesPass, Variant, Weights,
 };
 /// The crate that devices, buffers and encoders are of.
 pub use wgpu;

@@ -7,6 +7,8 @@
 
 mod apply;
 mod gather;
+mod group_order;
+mod groups;
 mod histogram;
 mod masks;
 mod moments;
@@ -17,15 +19,18 @@ mod selection;
 #[cfg(test)]
 mod tests;
 mod tiling;
+mod values;
 mod weights;
 mod window;
 
 pub use apply::ApplyPass;
 pub use gather::{GatherPass, Kept};
+pub use group_order::GroupOrderPass;
 pub use histogram::HistogramPass;
 pub use masks::Masks;
 pub use moments::{MomentsPass, TensorMoments};
 pub use order::{OrderPass, Ranking};
 pub use overlay::{Overlay, Variant};
 pub use prune::{Cut, PrunePass, Rule};
+pub use values::ValuesPass;
 pub use weights::Weights;
