@@ -23,15 +23,8 @@ fn options() -> Options {
 
 #[cfg(feature = "gpu")]
 fn gpu() -> Option<secateur::gpu::AdapterChoice> {
-    use secateur::gpu::{AdapterChoice, AdapterKind, adapters};
-    match std::env::var("SECATEUR_ADAPTER") {
-        Ok(name) => Some(name.parse().map_or(AdapterChoice::Name(name), AdapterChoice::Index)),
-        Err(_) => {
-            let first = adapters().into_iter().next()?;
-            let software = matches!(first.kind, AdapterKind::Software | AdapterKind::Other);
-            (!software).then_some(AdapterChoice::Index(first.index))
-        }
-    }
+    use secateur::gpu::AdapterChoice;
+    std::env::var("SECATEUR_ADAPTER").map_or_else(|_| AdapterChoice::hardware(), |name| Some(name.as_str().into()))
 }
 
 fn bench_case(group: &mut BenchmarkGroup<WallTime>, case: &mut Case) {

@@ -58,9 +58,9 @@ impl Engine {
     /// Where the operating system gives no threads.
     pub fn auto(threads: Option<NonZeroUsize>) -> Result<Self> {
         #[cfg(feature = "gpu")]
-        if let Some(index) = crate::gpu::hardware_adapter() {
+        if let Some(choice) = AdapterChoice::hardware() {
             let cpu = CpuEngine::new(threads)?;
-            let gpu = GpuEngine::new(&AdapterChoice::Index(index), std::sync::Arc::clone(cpu.pool())).ok();
+            let gpu = GpuEngine::new(&choice, std::sync::Arc::clone(cpu.pool())).ok();
             return Ok(Self { cpu, gpu });
         }
         Self::cpu(threads)

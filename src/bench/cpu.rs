@@ -130,7 +130,7 @@ fn ceilings(cpu: &CpuEngine, sample: &Sample, each: Each) -> Result<()> {
 }
 
 /// The pieces of a sample.
-pub(super) fn pieces(sample: &Sample, by: Grouping) -> impl Iterator<Item = Piece> + use<> {
+fn pieces(sample: &Sample, by: Grouping) -> impl Iterator<Item = Piece> + use<> {
     let (float, layout) = (sample.float, Layout::new(&sample.shape, by));
     layout.pieces(float, layout.all()).map(move |region| Piece { tensor: 0, float, layout, region })
 }
@@ -158,17 +158,12 @@ fn gather(cpu: &CpuEngine, sample: &Sample, each: Each) -> Result<()> {
     let kept: Vec<u32> = (0..COLUMNS as u32).filter(|i| i % 4 != 3).collect();
     let mut to = vec![0u8; sample.len() / 4 * 3];
     let of = format!("{}, 3 of 4 columns", name(sample.float));
-    let mut run = || {
-        let job = Gather { width, from: sample.view(), axis: COLUMNS, inner: 1, kept: &kept, to: &mut to };
-        cpu.gather(&mut [job], 0)
+    let run = |to: &mut [u8]| {
+        cpu.gather(&mut [Gather { width, from: sample.view(), axis: COLUMNS, inner: 1, kept: &kept, to }], 0)
     };
-    run()?;
+    run(&mut to)?;
     if to != sample.three_of_four() {
         return Err(wrong("gather", &of, "bytes differ".to_owned()));
     }
-    let mut run = || {
-        let job = Gather { width, from: sample.view(), axis: COLUMNS, inner: 1, kept: &kept, to: &mut to };
-        cpu.gather(&mut [job], 0)
-    };
-    each(&mut Case::new(Cpu, "gather", of, bytes, Ceiling::Copy, || run().map(|()| None)))
+    each(&mut Case::new(Cpu, "gather", of, bytes, Ceiling::Copy, || run(&mut to).map(|()| None)))
 }

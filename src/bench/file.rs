@@ -13,6 +13,9 @@ use crate::prune::{self, Allocation, Destination, Task};
 use crate::{Engine, Error, Progress, Result, stats};
 
 pub(super) fn cases(options: &Options, folder: &Path, size: u64, each: Each) -> Result<()> {
+    if !["stats", "prune", "upload"].iter().any(|kernel| options.wants(kernel)) {
+        return Ok(());
+    }
     let mut engines = Vec::new();
     if options.cpu {
         engines.push(Engine::cpu(options.threads)?);
@@ -27,9 +30,6 @@ pub(super) fn cases(options: &Options, folder: &Path, size: u64, each: Each) -> 
     let (model, out) = (folder.path().join("model.safetensors"), folder.path().join("out.safetensors"));
     let mut first = true;
     for &float in options.formats.iter().filter(|f| options.formats[..1].contains(f) || f.bytes() == 2) {
-        if !["stats", "prune", "upload"].iter().any(|kernel| options.wants(kernel)) {
-            break;
-        }
         let sample = Sample::new(float, size / 4)?;
         write(&model, &sample)?;
         let bytes = 4 * sample.len() as u64;

@@ -125,16 +125,10 @@ impl Bench {
 
     #[cfg(feature = "gpu")]
     fn gpu(&self) -> Option<secateur::gpu::AdapterChoice> {
-        use secateur::gpu::{AdapterChoice, AdapterKind, adapters};
-        match (self.engine, &self.adapter) {
+        match (self.engine, self.adapter.as_deref()) {
             (EngineArgument::Cpu, _) => None,
-            (_, Some(adapter)) => Some(common::adapter_choice(Some(adapter))),
-            (EngineArgument::Gpu, None) => Some(AdapterChoice::Default),
-            (EngineArgument::Auto, None) => {
-                let first = adapters().into_iter().next();
-                let hardware = |kind| !matches!(kind, AdapterKind::Software | AdapterKind::Other);
-                first.filter(|adapter| hardware(adapter.kind)).map(|adapter| AdapterChoice::Index(adapter.index))
-            }
+            (EngineArgument::Auto, None) => secateur::gpu::AdapterChoice::hardware(),
+            (_, adapter) => Some(common::adapter_choice(adapter)),
         }
     }
 }

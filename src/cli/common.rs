@@ -99,12 +99,7 @@ pub(super) fn adapter_without_gpu() -> Error {
 /// The adapter that `--adapter` names.
 #[cfg(feature = "gpu")]
 pub(super) fn adapter_choice(adapter: Option<&str>) -> secateur::gpu::AdapterChoice {
-    use secateur::gpu::AdapterChoice;
-    match adapter.map(|adapter| (adapter, adapter.parse())) {
-        None => AdapterChoice::Default,
-        Some((_, Ok(index))) => AdapterChoice::Index(index),
-        Some((name, Err(_))) => AdapterChoice::Name(name.to_owned()),
-    }
+    adapter.map(Into::into).unwrap_or_default()
 }
 
 #[cfg(feature = "gpu")]

@@ -59,14 +59,23 @@ pub enum AdapterChoice {
     Name(String),
 }
 
+impl AdapterChoice {
+    /// The first hardware GPU, if there is one: never a software adapter.
+    pub fn hardware() -> Option<Self> {
+        found().iter().position(|a| rank(a) < rank_of(wgpu::DeviceType::Cpu)).map(Self::Index)
+    }
+}
+
+impl From<&str> for AdapterChoice {
+    /// A number is an index, anything else a part of a name.
+    fn from(text: &str) -> Self {
+        text.parse().map_or_else(|_| Self::Name(text.to_owned()), Self::Index)
+    }
+}
+
 /// The adapters of this machine: hardware GPUs first.
 pub fn adapters() -> Vec<Adapter> {
     found().iter().enumerate().map(|(index, adapter)| describe(index, adapter)).collect()
-}
-
-/// The index of the first hardware GPU.
-pub(crate) fn hardware_adapter() -> Option<usize> {
-    found().iter().position(|a| rank(a) < rank_of(wgpu::DeviceType::Cpu))
 }
 
 fn found() -> Vec<wgpu::Adapter> {

@@ -25,7 +25,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use context::Gpu;
 pub(crate) use context::format_constant;
-pub(crate) use device::hardware_adapter;
 pub use device::{Adapter, AdapterChoice, AdapterKind, adapters};
 pub(crate) use kernel::{Dispatch, Kernel};
 pub use pending::Pending;

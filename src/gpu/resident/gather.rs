@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Weights;
 use super::tiling::apart;
-use super::window::part;
+use super::window::{part, room};
 use crate::gpu::{Dispatch, Gpu, Pending, kernel};
 use crate::kernels::gather;
 use crate::{Error, Result};
@@ -130,7 +130,7 @@ impl Kept {
 
     /// Parts that a binding holds, whose results start at whole words.
     fn parts(&self, gpu: &Gpu, slice: u64, block: u64) -> Result<Vec<Part>> {
-        let room = gpu.binding_bytes() - gpu.alignment() - 16;
+        let room = room(gpu);
         let outer = self.from.elements() * self.from.float().bytes() as u64 / block;
         let fits = |blocks: u64| blocks.checked_mul(block).is_some_and(|bytes| bytes <= room);
         let all = 0..self.indices.len();

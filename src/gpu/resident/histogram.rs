@@ -30,13 +30,10 @@ impl HistogramPass {
     /// Edges that do not ascend, fewer than two, or not as many for each tensor; a device that is out of memory.
     pub fn new(gpu: &Gpu, weights: &[Weights], edges: &[Vec<f64>]) -> Result<Self> {
         let tiles = |(tensor, weights): (usize, &Weights)| {
-            let all = weights.elements();
-            let tile = move |first| {
-                let (elements, group) = (TILE.min(all - first), tensor as u32);
-                let length = elements as u32;
-                (Span { tensor, first, elements }, View { start: 0, length, run: length, stride: length, group })
-            };
-            (0..all).step_by(TILE as usize).map(tile).collect::<Vec<_>>()
+            Span::parts(tensor, weights.elements(), TILE).map(move |span| {
+                let (length, group) = (span.elements as u32, tensor as u32);
+                (span, View { start: 0, length, run: length, stride: length, group })
+            })
         };
         let views = weights.iter().enumerate().flat_map(tiles).collect();
         Self::over(gpu, weights, views, &vec![1; weights.len()], edges)

@@ -59,9 +59,6 @@ pub struct Cut {
     pub threshold: Option<f64>,
 }
 
-/// A cut before a selection: nothing.
-const NO_CUT: u32 = u32::MAX;
-
 impl PrunePass {
     /// A pass over `weights`.
     ///
@@ -92,7 +89,6 @@ impl PrunePass {
                 threshold_mask::Cut::new(None, budget_of(tensor), tiles.start as usize..tiles.end as usize)
             })
             .collect();
-        debug_assert!(cuts.iter().all(|cut| cut.tie == NO_CUT));
         let cuts = gpu.filled("cuts", bytemuck::cast_slice(&cuts), usage)?;
         let tensors = weights.len() as u64;
         let budgets = gpu.buffer("budgets", tensors * 8, usage)?;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::Weights;
-use super::window::{Span, Window, part};
+use super::window::{Span, Window, part, room};
 use crate::gpu::{Dispatch, Gpu, kernel, pool};
 use crate::kernels::digit_counts::{self, Order, Pick, TABLE_BYTES, TILE, Tile};
 use crate::kernels::digit_pick;
@@ -140,12 +140,9 @@ impl Batch {
         for (pick, asked) in asked[range].iter().enumerate() {
             for tensor in asked.tensors.clone() {
                 let width = weights[tensor].float().bytes() as u64;
-                let most = ((gpu.binding_bytes() - gpu.alignment() - 16) / width / TILE).max(1) * TILE;
-                let all = weights[tensor].elements();
-                for first in (0..all).step_by(most as usize) {
-                    spans.push(Span { tensor, first, elements: most.min(all - first) });
-                    picks.push(pick as u32);
-                }
+                let most = (room(gpu) / width / TILE).max(1) * TILE;
+                spans.extend(Span::parts(tensor, weights[tensor].elements(), most));
+                picks.resize(spans.len(), pick as u32);
             }
         }
         debug_assert!(wide || spans.windows(2).all(|s| weights[s[0].tensor].float() == weights[s[1].tensor].float()));

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::masks::ALIGNMENT as MASK_ALIGNMENT;
-use super::window::{Span, Window, part};
+use super::window::{Span, Window, part, room};
 use super::{Masks, Weights};
 use crate::gpu::{Dispatch, Gpu, Kernel};
 use crate::kernels::threshold_mask::{TILE, Tile};
@@ -46,11 +46,9 @@ impl Tiling {
         for (tensor, weights) in weights.iter().enumerate() {
             // Parts of whole units, whose masks can be bound, as large as a window can hold.
             let step = least_common_multiple(unit(tensor), MASK_ALIGNMENT * 8);
-            let room = (gpu.binding_bytes() - gpu.alignment() - 16) / weights.float().bytes() as u64;
+            let room = room(gpu) / weights.float().bytes() as u64;
             let most = step.map_or(u64::MAX, |step| (room / step).max(1) * step);
-            let all = weights.elements();
-            let firsts = (0..).map(|i: u64| i * most.min(all.max(1))).take_while(|first| *first < all);
-            spans.extend(firsts.map(|first| Span { tensor, first, elements: most.min(all - first) }));
+            spans.extend(Span::parts(tensor, weights.elements(), most));
         }
         // A window's masks are seen at once, too.
         let mask_bytes = |span: usize| (spans[span].elements.div_ceil(32) * 4).next_multiple_of(MASK_ALIGNMENT);

@@ -40,8 +40,7 @@ impl ValuesPass {
         let mut spans = Vec::new();
         for (tensor, weights) in weights.iter().enumerate() {
             let most = (gpu.binding_bytes() / 2 / weights.float().bytes() as u64).max(1);
-            let first = (0..weights.elements()).step_by(most as usize);
-            spans.extend(first.map(|first| Span { tensor, first, elements: most.min(weights.elements() - first) }));
+            spans.extend(Span::parts(tensor, weights.elements(), most));
         }
         let mut dispatches = Vec::new();
         for window in Window::cover(gpu, weights, &spans, |_| 0)? {

@@ -16,6 +16,23 @@ pub(super) struct Span {
     pub(super) elements: u64,
 }
 
+impl Span {
+    /// The elements of a tensor in spans of `most`.
+    pub(super) fn parts(tensor: usize, elements: u64, most: u64) -> impl Iterator<Item = Self> {
+        let most = most.min(elements).max(1);
+        (0..elements).step_by(most as usize).map(move |first| Self {
+            tensor,
+            first,
+            elements: most.min(elements - first),
+        })
+    }
+}
+
+/// Bytes of weights that a window holds wherever they start and end.
+pub(super) fn room(gpu: &Gpu) -> u64 {
+    gpu.binding_bytes() - gpu.alignment() - 16
+}
+
 /// A part of a buffer, and the spans that lie in it: consecutive ones, of one format.
 #[derive(Debug)]
 pub(super) struct Window {
