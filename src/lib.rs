@@ -100,6 +100,7 @@ pub mod restore;
 mod scan;
 pub mod search;
 pub mod stats;
+pub mod survey;
 mod text;
 #[cfg(feature = "train")]
 pub mod train;

@@ -3,6 +3,8 @@
 mod cut;
 mod gather;
 mod piece;
+mod sums;
+mod survey;
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex};

@@ -5,6 +5,18 @@ use crate::Float;
 use crate::order::for_each_bits;
 use crate::scan::{DIGIT_VALUES, Digits};
 
+/// Calls `each` with the upper 16 bits of every weight, or with all of narrower ones.
+#[inline(always)]
+pub(crate) fn upper_bits(float: Float, bytes: &[u8], mut each: impl FnMut(u16)) {
+    // Shifts that the compiler knows.
+    match float.bytes() {
+        1 => bytes.iter().for_each(|b| each((*b).into())),
+        2 => bytes.as_chunks().0.iter().for_each(|b| each(u16::from_le_bytes(*b))),
+        4 => bytes.as_chunks().0.iter().for_each(|b| each((u32::from_le_bytes(*b) >> 16) as u16)),
+        _ => bytes.as_chunks().0.iter().for_each(|b| each((u64::from_le_bytes(*b) >> 48) as u16)),
+    }
+}
+
 /// Where a digit is in the bits of a weight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Digit {

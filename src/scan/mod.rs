@@ -10,6 +10,7 @@ pub(crate) use source::{Buffer, File, Resident, Source};
 
 use crate::stats::Moments;
 use crate::stats::layout::{Layout, Region};
+use crate::survey::{Spread, ValueCounts};
 use crate::{Float, Result};
 
 /// A part of one tensor that is read and computed at once.
@@ -128,6 +129,16 @@ pub(crate) struct GroupAnswer {
 
 /// Receives a piece and the moments of its runs.
 pub(crate) type MomentSink<'a> = &'a mut dyn FnMut(&Piece, &[Moments]) -> Result<()>;
+
+/// Hears what a survey finds.
+pub(crate) trait SurveySink {
+    /// A piece, pieces in order: its moments, where they do not follow from counts, and the spread of each of its runs, where
+    /// those are of channels.
+    fn piece(&mut self, piece: &Piece, moments: &Moments, channels: &[Spread]) -> Result<()>;
+
+    /// How often each value of a tensor occurs, after its last piece.
+    fn counts(&mut self, tensor: usize, counts: ValueCounts) -> Result<()>;
+}
 
 /// An engine's work.
 pub(crate) trait Compute: Sync {

@@ -86,7 +86,7 @@ impl Options {
         !self.quantiles.is_empty() || self.histogram.is_some()
     }
 
-    fn validate(&self) -> Result<()> {
+    pub(crate) fn validate(&self) -> Result<()> {
         if let Some(q) = self.quantiles.iter().find(|q| !(0.0..=1.0).contains(*q)) {
             return Err(Error::Usage(format!("a quantile of {q}: give probabilities from 0 to 1")));
         }

@@ -1,0 +1,174 @@
+//! All that a survey asks of tensors, in one read: the spread of their channels, and how often each value occurs.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use rayon::prelude::*;
+
+use super::sums::sums;
+use super::{BATCH_PIECES, BATCH_RUNS, CpuEngine, Scratch, Worker};
+use crate::kernels::bit_histogram::upper_bits;
+use crate::kernels::moments::BLOCK;
+use crate::scan::{Piece, Source, SurveySink, Values};
+use crate::stats::Moments;
+use crate::stats::layout::Kind;
+use crate::survey::{Spread, ValueCounts};
+use crate::{Float, Result};
+
+/// Values of the upper 16 bits.
+const UPPER: usize = 1 << 16;
+/// Elements up to which a piece is sorted instead of counted: going through a table that is nearly empty takes longer.
+const FEW: u64 = 2048;
+
+/// How often the upper bits occur in what one thread has seen of one tensor since it last handed them in.
+struct Table {
+    counts: Box<[u32; UPPER]>,
+    /// Which tensor, and how many of its elements.
+    of: Option<(usize, u64)>,
+}
+
+type Cells = Vec<(u16, u64)>;
+
+/// Counts that threads have handed in, by tensor.
+#[derive(Default)]
+struct HandedIn(BTreeMap<usize, Cells>);
+
+impl Table {
+    fn new() -> Self {
+        // By way of a vector: an array of this size is no thing for a stack.
+        let counts = vec![0; UPPER].into_boxed_slice().try_into().unwrap_or_else(|_| Box::new([0; UPPER]));
+        Self { counts, of: None }
+    }
+
+    /// Counts a piece, which is of at most 2^32 elements; what was counted of another tensor is handed in first.
+    fn count(&mut self, piece: &Piece, bytes: &[u8], handed_in: &Mutex<HandedIn>) {
+        let elements = piece.region.elements();
+        if self.of.is_none_or(|(tensor, so_far)| tensor != piece.tensor || so_far + elements > u64::from(u32::MAX)) {
+            self.hand_in(handed_in);
+            self.of = Some((piece.tensor, 0));
+        }
+        if let Some((_, so_far)) = &mut self.of {
+            *so_far += elements;
+        }
+        upper_bits(piece.float, bytes, |bits| self.counts[usize::from(bits)] += 1);
+    }
+
+    fn hand_in(&mut self, handed_in: &Mutex<HandedIn>) {
+        let Some((tensor, _)) = self.of.take() else { return };
+        let counted = (0..=u16::MAX).zip(self.counts.iter_mut()).filter(|(_, count)| **count > 0);
+        let cells = counted.map(|(bits, count)| (bits, u64::from(std::mem::take(count)))).collect();
+        add(handed_in, tensor, cells);
+    }
+}
+
+fn add(handed_in: &Mutex<HandedIn>, tensor: usize, cells: Cells) {
+    handed_in.lock().unwrap_or_else(PoisonError::into_inner).0.entry(tensor).or_default().extend(cells);
+}
+
+/// The cells of a piece of few elements.
+fn sorted(float: Float, bytes: &[u8]) -> Cells {
+    let mut upper = Vec::new();
+    upper_bits(float, bytes, |bits| upper.push(bits));
+    upper.sort_unstable();
+    upper.chunk_by(|a, b| a == b).map(|same| (same[0], same.len() as u64)).collect()
+}
+
+impl CpuEngine {
+    /// Passes over `pieces`, tensors in order, once. `sink` hears of pieces in order, and of a tensor's counts after its last
+    /// piece.
+    pub(crate) fn survey(
+        &self,
+        source: &dyn Source,
+        pieces: &mut dyn Iterator<Item = Piece>,
+        sink: &mut dyn SurveySink,
+    ) -> Result<()> {
+        let tables: Vec<Mutex<Table>> = (0..self.threads()).map(|_| Mutex::new(Table::new())).collect();
+        let handed_in = Mutex::new(HandedIn::default());
+        let mut pieces = pieces.peekable();
+        while pieces.peek().is_some() {
+            let (mut batch, mut runs) = (Vec::new(), 0);
+            while batch.len() < BATCH_PIECES && runs < BATCH_RUNS {
+                let Some(piece) = pieces.next() else { break };
+                runs += piece.runs();
+                batch.push(piece);
+            }
+            let work = |worker: &mut Worker, piece: &Piece| -> Result<(Moments, Vec<Spread>)> {
+                let bytes = source.load(piece, &mut worker.buffer)?;
+                if piece.region.elements() <= FEW {
+                    add(&handed_in, piece.tensor, sorted(piece.float, bytes));
+                } else {
+                    let thread = rayon::current_thread_index().unwrap_or(0);
+                    lock(&tables[thread % tables.len()]).count(piece, bytes, &handed_in);
+                }
+                Ok(worker.scratch.survey(piece, bytes))
+            };
+            let found: Vec<Result<_>> =
+                self.pool.install(|| batch.par_iter().map_init(Worker::default, work).collect());
+            for (piece, found) in batch.iter().zip(found) {
+                let (moments, channels) = found?;
+                sink.piece(piece, &moments, &channels)?;
+            }
+            // Complete are all tensors of which no piece is left.
+            let unfinished = pieces.peek().map(|piece| piece.tensor);
+            for table in &tables {
+                let mut table = lock(table);
+                if table.of.is_some_and(|(tensor, _)| Some(tensor) != unfinished) {
+                    table.hand_in(&handed_in);
+                }
+            }
+            let mut found = handed_in.lock().unwrap_or_else(PoisonError::into_inner);
+            let rest = unfinished.map(|tensor| found.0.split_off(&tensor)).unwrap_or_default();
+            for (tensor, cells) in std::mem::replace(&mut found.0, rest) {
+                let float = batch.iter().find(|piece| piece.tensor == tensor).map_or(Float::F32, |piece| piece.float);
+                sink.counts(tensor, ValueCounts::new(float, cells))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn lock(table: &Mutex<Table>) -> std::sync::MutexGuard<'_, Table> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Scratch {
+    /// The moments of a piece, where values are not known exactly by their counts, and the spread of each of its runs, where
+    /// runs are of channels.
+    fn survey(&mut self, piece: &Piece, bytes: &[u8]) -> (Moments, Vec<Spread>) {
+        let (float, kind) = (piece.float, piece.layout.kind);
+        let by_counts = float.bits() <= 16;
+        match (by_counts, kind) {
+            (true, Kind::Whole) => (Moments::default(), Vec::new()),
+            (true, Kind::Rows) => {
+                let runs = piece.layout.runs(piece.region);
+                let range = |start: u64, length: u64| {
+                    start as usize * float.bytes()..(start + length) as usize * float.bytes()
+                };
+                let spread = runs.map(|run| self.spread(float, &bytes[range(run.start, run.length)])).collect();
+                (Moments::default(), spread)
+            }
+            _ => {
+                let found = self.moments(piece, bytes, Values::Weights);
+                let mut whole = Moments::default();
+                found.iter().for_each(|moments| whole.combine(moments));
+                let channels = if kind == Kind::Whole { Vec::new() } else { found.iter().map(Spread::from).collect() };
+                (if by_counts { Moments::default() } else { whole }, channels)
+            }
+        }
+    }
+
+    fn spread(&mut self, float: Float, bytes: &[u8]) -> Spread {
+        let mut total = Spread::default();
+        for block in bytes.chunks(BLOCK * float.bytes()) {
+            let n = block.len() / float.bytes();
+            let found = sums(self.decoded(float, block, n));
+            total.combine(&match found {
+                Some(found) => {
+                    Spread { finite: n as u64, mean: found.mean, m2: found.m2, abs_max: found.abs_max }
+                }
+                None => Spread::from(&self.contiguous(float, block, Values::Weights)),
+            });
+        }
+        total
+    }
+}
