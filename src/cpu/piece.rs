@@ -74,7 +74,7 @@ impl Scratch {
     }
 
     /// Borrowed where the bytes are f32 already.
-    pub(super) fn decoded<'a>(&'a mut self, float: Float, bytes: &'a [u8], n: usize) -> &'a [f32] {
+    fn decoded<'a>(&'a mut self, float: Float, bytes: &'a [u8], n: usize) -> &'a [f32] {
         if float == Float::F32
             && let Ok(values) = bytemuck::try_cast_slice(bytes)
         {

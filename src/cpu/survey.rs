@@ -5,13 +5,13 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use super::sums::sums;
+use super::sums::{Sums, sums};
 use super::{BATCH_PIECES, BATCH_RUNS, CpuEngine, Scratch, Worker};
 use crate::kernels::bit_histogram::upper_bits;
 use crate::kernels::moments::BLOCK;
 use crate::scan::{Piece, Source, SurveySink, Values};
 use crate::stats::Moments;
-use crate::stats::layout::Kind;
+use crate::stats::layout::{Kind, Run};
 use crate::survey::{Spread, ValueCounts};
 use crate::{Float, Result};
 
@@ -40,8 +40,8 @@ impl Table {
         Self { counts, of: None }
     }
 
-    /// Counts a piece, which is of at most 2^32 elements; what was counted of another tensor is handed in first.
-    fn count(&mut self, piece: &Piece, bytes: &[u8], handed_in: &Mutex<HandedIn>) {
+    /// What a piece of at most 2^32 elements is to be counted in; what was counted of another tensor is handed in first.
+    fn open(&mut self, piece: &Piece, handed_in: &Mutex<HandedIn>) -> &mut [u32; UPPER] {
         let elements = piece.region.elements();
         if self.of.is_none_or(|(tensor, so_far)| tensor != piece.tensor || so_far + elements > u64::from(u32::MAX)) {
             self.hand_in(handed_in);
@@ -50,7 +50,7 @@ impl Table {
         if let Some((_, so_far)) = &mut self.of {
             *so_far += elements;
         }
-        upper_bits(piece.float, bytes, |bits| self.counts[usize::from(bits)] += 1);
+        &mut self.counts
     }
 
     fn hand_in(&mut self, handed_in: &Mutex<HandedIn>) {
@@ -96,11 +96,14 @@ impl CpuEngine {
                 let bytes = source.load(piece, &mut worker.buffer)?;
                 if piece.region.elements() <= FEW {
                     add(&handed_in, piece.tensor, sorted(piece.float, bytes));
-                } else {
-                    let thread = rayon::current_thread_index().unwrap_or(0);
-                    lock(&tables[thread % tables.len()]).count(piece, bytes, &handed_in);
+                    return Ok(worker.scratch.survey(piece, bytes, |_, _| ()));
                 }
-                Ok(worker.scratch.survey(piece, bytes))
+                let thread = rayon::current_thread_index().unwrap_or(0);
+                let mut table = lock(&tables[thread % tables.len()]);
+                let counts = table.open(piece, &handed_in);
+                Ok(worker.scratch.survey(piece, bytes, |float, part| {
+                    upper_bits(float, part, |bits| counts[usize::from(bits)] += 1);
+                }))
             };
             let found: Vec<Result<_>> =
                 self.pool.install(|| batch.par_iter().map_init(Worker::default, work).collect());
@@ -133,42 +136,45 @@ fn lock(table: &Mutex<Table>) -> std::sync::MutexGuard<'_, Table> {
 
 impl Scratch {
     /// The moments of a piece, where values are not known exactly by their counts, and the spread of each of its runs, where
-    /// runs are of channels.
-    fn survey(&mut self, piece: &Piece, bytes: &[u8]) -> (Moments, Vec<Spread>) {
+    /// runs are of channels. `count` sees every weight once, in parts.
+    fn survey(&mut self, piece: &Piece, bytes: &[u8], mut count: impl FnMut(Float, &[u8])) -> (Moments, Vec<Spread>) {
         let (float, kind) = (piece.float, piece.layout.kind);
         let by_counts = float.bits() <= 16;
+        let (mut whole, mut channels) = (Moments::default(), Vec::new());
+        count(float, bytes);
         match (by_counts, kind) {
-            (true, Kind::Whole) => (Moments::default(), Vec::new()),
+            (true, Kind::Whole) => {}
             (true, Kind::Rows) => {
-                let runs = piece.layout.runs(piece.region);
-                let range = |start: u64, length: u64| {
-                    start as usize * float.bytes()..(start + length) as usize * float.bytes()
-                };
-                let spread = runs.map(|run| self.spread(float, &bytes[range(run.start, run.length)])).collect();
-                (Moments::default(), spread)
+                channels.extend(piece.layout.runs(piece.region).map(|run| self.spread(float, &bytes[range(run, float)])));
             }
             _ => {
                 let found = self.moments(piece, bytes, Values::Weights);
-                let mut whole = Moments::default();
-                found.iter().for_each(|moments| whole.combine(moments));
-                let channels = if kind == Kind::Whole { Vec::new() } else { found.iter().map(Spread::from).collect() };
-                (if by_counts { Moments::default() } else { whole }, channels)
+                if kind != Kind::Whole {
+                    channels.extend(found.iter().map(Spread::from));
+                }
+                if !by_counts {
+                    found.iter().for_each(|moments| whole.combine(moments));
+                }
             }
         }
+        (whole, channels)
     }
 
     fn spread(&mut self, float: Float, bytes: &[u8]) -> Spread {
         let mut total = Spread::default();
         for block in bytes.chunks(BLOCK * float.bytes()) {
-            let n = block.len() / float.bytes();
-            let found = sums(self.decoded(float, block, n));
-            total.combine(&match found {
-                Some(found) => {
-                    Spread { finite: n as u64, mean: found.mean, m2: found.m2, abs_max: found.abs_max }
+            total.combine(&match sums(float, block) {
+                Some(Sums { mean, m2, abs_max }) => {
+                    Spread { finite: (block.len() / float.bytes()) as u64, mean, m2, abs_max }
                 }
                 None => Spread::from(&self.contiguous(float, block, Values::Weights)),
             });
         }
         total
     }
+}
+
+/// Where a run lies in its piece's bytes.
+fn range(run: Run, float: Float) -> std::ops::Range<usize> {
+    run.start as usize * float.bytes()..(run.start + run.length) as usize * float.bytes()
 }

@@ -24,28 +24,35 @@ fn copy_f32(bytes: &[u8], out: &mut [f32]) {
 fn widen_bf16(bytes: &[u8], out: &mut [f32]) {
     #[inline(always)]
     fn widen(bytes: &[u8], out: &mut [f32]) {
-        for (x, b) in out.iter_mut().zip(bytes.as_chunks().0) {
-            *x = f32::from_bits(u32::from(u16::from_le_bytes(*b)) << 16);
-        }
+        out.iter_mut().zip(bytes.as_chunks().0).for_each(|(x, b)| *x = bf16(*b));
     }
     dispatch!(Level::new(), _ => widen(bytes, out))
 }
 
-/// Exponent and mantissa moved to where f32 has them, then multiplied by what the exponents' biases differ by, which is
-/// exact and makes subnormals normal. Inf and NaN get the largest exponent.
 fn widen_f16(bytes: &[u8], out: &mut [f32]) {
     #[inline(always)]
     fn widen(bytes: &[u8], out: &mut [f32]) {
-        const BIAS: f32 = f32::from_bits((127 + 112) << 23); // 2^112
-        for (x, b) in out.iter_mut().zip(bytes.as_chunks().0) {
-            let bits = u32::from(u16::from_le_bytes(*b));
-            let magnitude = bits & 0x7fff;
-            let widened = (f32::from_bits(magnitude << 13) * BIAS).to_bits();
-            let special = if magnitude >= 0x7c00 { 0x7f80_0000 } else { 0 };
-            *x = f32::from_bits(widened | special | (bits & 0x8000) << 16);
-        }
+        out.iter_mut().zip(bytes.as_chunks().0).for_each(|(x, b)| *x = f16(*b));
     }
     dispatch!(Level::new(), _ => widen(bytes, out))
+}
+
+/// The value of a BF16.
+#[inline(always)]
+pub(crate) fn bf16(bytes: [u8; 2]) -> f32 {
+    f32::from_bits(u32::from(u16::from_le_bytes(bytes)) << 16)
+}
+
+/// The value of an F16. Exponent and mantissa moved to where f32 has them, then multiplied by what the exponents' biases differ
+/// by, which is exact and makes subnormals normal. Inf and NaN get the largest exponent.
+#[inline(always)]
+pub(crate) fn f16(bytes: [u8; 2]) -> f32 {
+    const BIAS: f32 = f32::from_bits((127 + 112) << 23); // 2^112
+    let bits = u32::from(u16::from_le_bytes(bytes));
+    let magnitude = bits & 0x7fff;
+    let widened = (f32::from_bits(magnitude << 13) * BIAS).to_bits();
+    let special = if magnitude >= 0x7c00 { 0x7f80_0000 } else { 0 };
+    f32::from_bits(widened | special | (bits & 0x8000) << 16)
 }
 
 /// Little-endian F64 elements.

@@ -2,7 +2,7 @@
 
 mod decode;
 
-pub(crate) use decode::{table, to_f32, to_f64};
+pub(crate) use decode::{bf16, f16, table, to_f32, to_f64};
 use safetensors::Dtype;
 
 /// A floating format that can be analysed and pruned.
