@@ -14,12 +14,27 @@ use secateur::{Engine, Error, Result};
 
 use super::parse;
 
-/// Which model, which of its tensors, and what computes within which bounds.
+/// Which model, and what is shared where there may be several or none.
 #[derive(Debug, Args)]
 pub(crate) struct Common {
     /// A .safetensors file, a folder holding one or an index with its shards, the index itself, or an .onnx file
     #[arg(value_name = "MODEL")]
     pub(crate) model: PathBuf,
+    #[command(flatten)]
+    shared: Shared,
+}
+
+impl std::ops::Deref for Common {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+/// Which tensors of a model, and what computes within which bounds.
+#[derive(Debug, Args)]
+pub(crate) struct Shared {
     /// Only tensors whose whole name matches; `*` crosses `.` and `/` (repeatable)
     #[arg(long, value_name = "GLOB")]
     only: Vec<String>,
@@ -48,7 +63,7 @@ pub(crate) enum EngineArgument {
     Cpu,
 }
 
-impl Common {
+impl Shared {
     /// The tensors that are meant.
     pub(crate) fn selection(&self) -> Result<Selection> {
         Selection::new(&self.only, &self.skip)
@@ -71,7 +86,7 @@ impl Common {
             return Ok(());
         }
         let message = "no tensor's whole name is matched by --only and not by --skip (`*` matches any part of a name)";
-        Err(Error::format(&self.model, message))
+        Err(Error::format(checkpoint.path(), message))
     }
 
     /// What the shared options say of an analysis.

@@ -12,6 +12,7 @@ mod output;
 mod parse;
 mod progress;
 mod prune;
+mod report;
 mod restore;
 mod rule;
 mod search;
@@ -43,6 +44,7 @@ Examples:
   secateur stats model.safetensors
   secateur stats ./Llama-3.1-70B --only '*.q_proj.weight' --format csv -o q.csv
   secateur prune model.safetensors -o half.safetensors --sparsity 50%
+  secateur report model.safetensors half.safetensors -o report.html
   secateur devices";
 
 #[derive(Debug, Subcommand)]
@@ -55,6 +57,8 @@ enum Command {
     Search(Box<search::Search>),
     /// Dense weights out of a checkpoint that compressed-tensors wrote as bitmasks
     Restore(restore::Restore),
+    /// One page that shows a model, what pruning did to it, or a search
+    Report(report::Report),
     /// Zeros, N:M patterns and empty channels of every tensor, and what they would save
     Audit(audit::Audit),
     /// How good a network is on a data set
@@ -78,6 +82,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
         Command::Prune(prune) => prune.run(arguments.quiet),
         Command::Search(search) => search.run(arguments.quiet),
         Command::Restore(restore) => restore.run(arguments.quiet),
+        Command::Report(report) => report.run(arguments.quiet),
         Command::Audit(audit) => audit.run(arguments.quiet),
         Command::Eval(eval) => eval.run(),
         Command::Dataset(dataset) => dataset.run(arguments.quiet),

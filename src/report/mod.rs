@@ -8,11 +8,12 @@ mod bench;
 mod channels;
 mod columns;
 mod csv;
-mod curve;
+mod figure;
 mod footer;
 mod json;
 mod markdown;
 mod number;
+mod page;
 mod prune;
 mod search;
 mod table;
@@ -28,8 +29,9 @@ use crate::stats::{Entry, Options, Summary};
 
 pub use audit::{AuditJson, audit_table};
 pub use bench::{BenchFormat, BenchReport};
-pub use curve::{Curve, Point, curve_csv, curve_svg};
+pub use figure::{Curve, Figure, Point, curve_csv, curve_svg};
 pub use number::{bytes as format_bytes, bytes_binary as format_bytes_binary};
+pub use page::{Model, Subject};
 pub use prune::PruneFormat;
 
 /// What is known before the first entry.

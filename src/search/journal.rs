@@ -186,14 +186,23 @@ fn difference<'a>(then: &'a Object, now: &'a Object) -> Option<(String, Option<&
 /// The rounds of a journal. A last line that is not whole is what a search that was killed was writing: it goes.
 fn read(path: &Path, file: &mut File) -> Result<Vec<Round>> {
     let failed = |error: io::Error| Error::io(path, error);
+    let (rounds, whole) = rounds(path, file)?;
+    file.set_len(whole).map_err(failed)?;
+    file.seek(SeekFrom::Start(whole)).map_err(failed)?;
+    Ok(rounds)
+}
+
+/// The rounds in the whole lines of a journal, and the bytes that these take.
+pub(super) fn rounds(path: &Path, file: &File) -> Result<(Vec<Round>, u64)> {
+    let failed = |error: io::Error| Error::io(path, error);
     let mut rounds: Vec<Round> = Vec::new();
     let mut whole = 0;
-    let mut reader = BufReader::new(&*file);
+    let mut reader = BufReader::new(file);
     loop {
         let mut line = Vec::new();
         let length = (&mut reader).take(MOST_LINE).read_until(b'\n', &mut line).map_err(failed)?;
         if line.pop() != Some(b'\n') {
-            break;
+            return Ok((rounds, whole));
         }
         let number = rounds.len() + 1;
         let wrong = |why: String| Error::format(path, format!("line {number} is no round of a search: {why}"));
@@ -204,7 +213,4 @@ fn read(path: &Path, file: &mut File) -> Result<Vec<Round>> {
         rounds.push(round);
         whole += length as u64;
     }
-    file.set_len(whole).map_err(failed)?;
-    file.seek(SeekFrom::Start(whole)).map_err(failed)?;
-    Ok(rounds)
 }

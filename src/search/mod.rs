@@ -15,6 +15,7 @@ mod journal;
 mod options;
 mod order;
 mod record;
+mod recorded;
 mod run;
 mod session;
 mod subject;
@@ -22,6 +23,7 @@ mod unit;
 
 pub use options::{Cut, Floor, Order, Ramp, Save, SearchOptions, Strategy};
 pub use record::{Phase, Round};
+pub use recorded::Recorded;
 pub use run::{Found, SearchedUnit, identity, search};
 pub use subject::Saved;
 

@@ -40,6 +40,15 @@ impl Save {
             Self::Macs => saved.macs,
         }
     }
+
+    /// What it is called once it is gone, where whole `channels` go or single weights do.
+    pub fn removed(self, channels: bool) -> &'static str {
+        match self {
+            Self::Macs => "MACs removed",
+            Self::Weights if !channels => "weights cut",
+            Self::Weights | Self::Params => "parameters removed",
+        }
+    }
 }
 
 /// The metric that must be kept.

@@ -3,6 +3,7 @@
 
 mod channels;
 mod collect;
+mod compare;
 mod counts;
 mod prospects;
 mod spread;
@@ -13,6 +14,7 @@ mod tests;
 use std::time::Instant;
 
 pub use channels::{ChannelCell, Channels};
+pub use compare::{Change, Comparison, compare};
 pub use counts::{Magnitudes, ValueCounts};
 pub use prospects::{CutAt, Prospects, TensorProspects, prospects};
 pub(crate) use spread::Spread;

@@ -21,17 +21,11 @@ impl Curves {
     pub(super) fn new(search: &Search, lower_is_better: bool) -> Self {
         let name = |path: &Path| path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let channel = search.rule.pattern == secateur::prune::Pattern::Channel;
-        let saved_name = match search.save {
-            Save::Macs => "MACs removed",
-            Save::Params => "parameters removed",
-            Save::Weights if channel => "parameters removed",
-            Save::Weights => "weights cut",
-        };
         let curve = Curve {
             title: name(&search.common.model),
             metric_name: search.evaluation.name(),
             percent: search.evaluation.is_share(),
-            saved_name: saved_name.to_owned(),
+            saved_name: search.save.removed(channel).to_owned(),
             higher_is_better: !lower_is_better,
             baseline: f64::NAN,
             floor: f64::NAN,

@@ -1,15 +1,19 @@
-//! The picture. Colours are those of Okabe and Ito, which the colour-blind tell apart; shapes say the same without colour.
+//! The picture. Shapes say without colour what colours say.
 
 use std::collections::BTreeSet;
 
 use plotters::chart::{ChartBuilder, ChartContext};
-use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::text_anchor::{HPos, VPos};
 
-use super::scale::{self, Axis};
+use super::super::axis::Axis;
+use super::super::style::{
+    Area, At, BLUE, Drawn, GREEN, GREY, INK, MESH, PURPLE, SKY as LINE, VERMILLION, anchored, font, framed,
+};
+use super::super::words::safe;
+use super::scale;
 use super::{Curve, Point, words};
-use crate::{Error, Result};
+use crate::Result;
 
 const WIDTH: u32 = 840;
 const HEIGHT: u32 = 520;
@@ -23,21 +27,7 @@ const BOTTOM: i32 = 28;
 /// As many points are drawn where they are, to the pixel.
 const FEW: usize = 2000;
 
-const INK: RGBColor = RGBColor(0x22, 0x22, 0x22);
-const GREY: RGBColor = RGBColor(0x5c, 0x5c, 0x5c);
-const MESH: RGBColor = RGBColor(0xe4, 0xe4, 0xe4);
-const BLUE: RGBColor = RGBColor(0x00, 0x72, 0xb2);
-/// Blue, lighter.
-const LINE: RGBColor = RGBColor(0x66, 0xaa, 0xd1);
-const VERMILLION: RGBColor = RGBColor(0xd5, 0x5e, 0x00);
-const GREEN: RGBColor = RGBColor(0x00, 0x9e, 0x73);
-const PURPLE: RGBColor = RGBColor(0xcc, 0x79, 0xa7);
-
-/// Pixels.
-type At = (i32, i32);
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>;
-type Drawn<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 /// What a point looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,24 +80,17 @@ impl Mark {
 }
 
 pub(super) fn svg(curve: &Curve) -> Result<String> {
-    let mut text = String::new();
-    let area = SVGBackend::with_string(&mut text, (WIDTH, HEIGHT)).into_drawing_area();
-    let drawn = picture(curve, &area).and_then(|()| Ok(area.present()?));
-    drop(area);
-    drawn.map_err(|error| Error::Run(format!("the curve cannot be drawn: {error}")))?;
     let left_out = curve.points.iter().filter(|point| !scale::is_drawable(point)).count();
-    let (title, description) = (words::xml(&title(curve)), words::xml(&words::description(curve, left_out)));
-    let (tag, rest) = text.split_once('>').unwrap_or((&text, ""));
-    Ok(format!("{tag} role=\"img\">\n<title>{title}</title>\n<desc>{description}</desc>{rest}"))
+    let description = words::description(curve, left_out);
+    // A ground of its own: readable on a dark page, too.
+    framed((WIDTH, HEIGHT), &title(curve), &description, |area| picture(curve, area))
 }
 
 fn title(curve: &Curve) -> String {
-    words::safe(&curve.title, 90)
+    safe(&curve.title, 90)
 }
 
 fn picture(curve: &Curve, root: &Area<'_>) -> Drawn {
-    // A ground of its own: readable on a dark page, too.
-    root.fill(&WHITE)?;
     root.draw(&Text::new(title(curve), (20, 16), font(21, INK)))?;
     let (x, y) = (scale::saved_axis(&curve.points), scale::metric_axis(curve));
     let inner = root.margin(TOP, BOTTOM, 12, RIGHT);
@@ -262,12 +245,4 @@ fn caption(curve: &Curve, root: &Area<'_>) -> Drawn {
     let style = anchored(14, GREY, HPos::Left, VPos::Bottom);
     root.draw(&Text::new(text, (20, HEIGHT as i32 - 10), style))?;
     Ok(())
-}
-
-fn font(size: i32, colour: RGBColor) -> TextStyle<'static> {
-    ("sans-serif", size).into_font().color(&colour)
-}
-
-fn anchored(size: i32, colour: RGBColor, horizontal: HPos, vertical: VPos) -> TextStyle<'static> {
-    font(size, colour).pos(Pos::new(horizontal, vertical))
 }

@@ -1,26 +1,12 @@
 //! What the picture says in words.
 
+use super::super::words::safe;
 use super::scale::{factor, is_drawable};
 use super::{Curve, Point};
-use crate::escape;
-
-/// A name for the picture: nothing that steers, nothing that XML forbids, not longer than there is room for.
-pub(super) fn safe(name: &str, most: usize) -> String {
-    let shown = escape(name).replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}");
-    match shown.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &shown[..end]),
-        None => shown,
-    }
-}
 
 /// A name among other text.
 pub(super) fn name(name: &str) -> String {
     safe(name, 40)
-}
-
-/// Text of an element.
-pub(super) fn xml(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// A metric with its unit.

@@ -1,0 +1,77 @@
+//! Numbers as a page carries them: short.
+
+/// The digits of packed numbers.
+const DIGITS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
+
+/// Five significant digits, which is more than a page shows; `None` where there is none to show.
+pub(super) fn short(value: Option<f64>) -> Option<f64> {
+    let value = value.filter(|value| value.is_finite())?;
+    format!("{value:.4e}").parse().ok()
+}
+
+/// Counts as `width` digits of 64 each, on a logarithmic scale from 0 to the largest, which comes with them: two digits keep
+/// a count to some thousandth of itself, one to some tenth.
+pub(super) fn counts(counts: &[f64], width: u32) -> (String, f64) {
+    let most = counts.iter().copied().fold(0.0, f64::max);
+    let levels = f64::from(64u32.pow(width) - 1);
+    let mut text = String::with_capacity(counts.len() * width as usize);
+    for count in counts {
+        let share = if most > 0.0 { count.max(0.0).ln_1p() / most.ln_1p() } else { 0.0 };
+        // What there is at all shows.
+        let least = if *count > 0.0 { 1.0 } else { 0.0 };
+        push(&mut text, (share * levels).round().max(least) as u32, width);
+    }
+    (text, most.round())
+}
+
+/// Shares of the largest as one digit each, from 0 to 63; the largest comes with them.
+pub(super) fn shares(values: &[Option<f64>]) -> (String, f64) {
+    let most = values.iter().flatten().copied().filter(|value| value.is_finite()).fold(0.0, f64::max);
+    let mut text = String::with_capacity(values.len());
+    for value in values {
+        let share = value.filter(|_| most > 0.0).map_or(0.0, |value| value.max(0.0) / most);
+        push(&mut text, (share * 63.0).round() as u32, 1);
+    }
+    (text, most)
+}
+
+fn push(text: &mut String, number: u32, width: u32) {
+    for place in (0..width).rev() {
+        text.push(char::from(DIGITS[(number >> (6 * place) & 63) as usize]));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unpacked(text: &str, most: f64, width: usize) -> Vec<f64> {
+        let digit = |b: &u8| DIGITS.iter().position(|d| d == b).unwrap() as u32;
+        let levels = f64::from(64u32.pow(width as u32) - 1);
+        let number = |part: &[u8]| part.iter().fold(0, |sum, b| sum * 64 + digit(b));
+        text.as_bytes().chunks(width).map(|p| (f64::from(number(p)) / levels * most.ln_1p()).exp_m1()).collect()
+    }
+
+    #[test]
+    fn counts_come_back() {
+        let wanted = [0.0, 1.0, 2.0, 17.5, 1e3, 123_456.0, 3e9];
+        let (text, most) = counts(&wanted, 2);
+        for (found, want) in unpacked(&text, most, 2).into_iter().zip(wanted) {
+            assert!((found - want).abs() <= 0.006 * want.max(1.0), "{found} {want}");
+        }
+        let (text, most) = counts(&wanted, 1);
+        for (found, want) in unpacked(&text, most, 1).into_iter().zip(wanted) {
+            assert!((found - want).abs() <= 0.3 * want.max(1.0), "{found} {want}");
+        }
+        assert_eq!(counts(&[0.0, 0.0], 2), ("0000".to_owned(), 0.0));
+        assert_eq!(counts(&[1e-3, 1e12], 1).0, "1_", "what there is shows");
+    }
+
+    #[test]
+    fn numbers_and_shares() {
+        assert_eq!(short(Some(0.123_456_789)), Some(0.12346));
+        assert_eq!((short(Some(f64::NAN)), short(None), short(Some(0.0))), (None, None, Some(0.0)));
+        assert_eq!(shares(&[Some(0.0), Some(2.0), Some(1.0), None]), ("0_W0".to_owned(), 2.0));
+        assert_eq!(shares(&[]), (String::new(), 0.0));
+    }
+}

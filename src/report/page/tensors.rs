@@ -1,0 +1,313 @@
+//! The tensors of a page, as its script reads them: a column of values for each property.
+
+use serde::Serialize;
+
+use super::kinds::Kinds;
+use super::pack;
+use crate::Result;
+use crate::stats::Statistics;
+use crate::survey::{ChannelCell, Channels, Prospects, Survey, ValueCounts};
+
+/// How finely tensors are drawn: a page stays small whatever their number.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(super) struct Detail {
+    /// Bins of each histogram.
+    pub(super) bins: usize,
+    /// Digits of each count.
+    pub(super) digits: u32,
+    /// Cells of a strip of channels.
+    pub(super) cells: usize,
+}
+
+impl Detail {
+    pub(super) fn for_tensors(tensors: usize) -> Self {
+        match tensors {
+            0..=1500 => Self { bins: 64, digits: 2, cells: 128 },
+            1501..=5000 => Self { bins: 48, digits: 1, cells: 64 },
+            5001..=20_000 => Self { bins: 32, digits: 1, cells: 24 },
+            _ => Self { bins: 24, digits: 1, cells: 8 },
+        }
+    }
+}
+
+/// Everything the script knows.
+#[derive(Serialize)]
+pub(super) struct Data {
+    pub(super) detail: Detail,
+    pub(super) kinds: Vec<String>,
+    /// The rates of prospects.
+    pub(super) rates: Vec<f64>,
+    /// The threshold of each under the global allocation.
+    pub(super) thresholds: Vec<Option<f64>>,
+    pub(super) tensors: Columns,
+    /// The same tensors after pruning, where two models are compared; those that are gone have a count of `null`.
+    pub(super) after: Option<Columns>,
+    /// What became of each.
+    pub(super) changes: Option<Changes>,
+}
+
+/// A value for each tensor.
+#[derive(Default, Serialize)]
+pub(super) struct Columns {
+    pub(super) name: Vec<String>,
+    kind: Vec<usize>,
+    dtype: Vec<String>,
+    shape: Vec<Vec<u64>>,
+    count: Vec<Option<u64>>,
+    nan: Vec<u64>,
+    inf: Vec<u64>,
+    zeros: Vec<u64>,
+    mean: Vec<Option<f64>>,
+    variance: Vec<Option<f64>>,
+    skewness: Vec<Option<f64>>,
+    kurtosis: Vec<Option<f64>>,
+    min: Vec<Option<f64>>,
+    max: Vec<Option<f64>>,
+    l1: Vec<Option<f64>>,
+    l2: Vec<Option<f64>>,
+    /// Near the mean, over the whole range, and of log2 |w|.
+    near: Vec<Packed>,
+    whole: Vec<Packed>,
+    octaves: Vec<Packed>,
+    channels: Vec<Option<Strip>>,
+    /// Why it is not eligible for pruning; `null` where it is.
+    left_out: Vec<Option<String>>,
+    /// By rate: what the uniform and the global allocation would cut, and the uniform one's threshold.
+    uniform: Vec<Vec<Option<f64>>>,
+    global: Vec<Vec<u64>>,
+}
+
+/// A histogram: first and last edge, the largest count, counts.
+#[derive(Default, Serialize)]
+struct Packed(Option<f64>, Option<f64>, f64, String);
+
+/// A strip of channels: axis, how many, how many dead, least and most variance with their channels; then by cell the variance,
+/// the norm and the share of dead ones, each with its largest.
+#[derive(Serialize)]
+struct Strip(
+    usize,
+    u64,
+    u64,
+    Option<(u64, f64)>,
+    Option<(u64, f64)>,
+    (String, f64),
+    (String, f64),
+    #[serde(skip_serializing_if = "String::is_empty")] String,
+);
+
+/// What became of each tensor.
+#[derive(Default, Serialize)]
+pub(super) struct Changes {
+    pub(super) cut: Vec<u64>,
+    pub(super) only_cut: Vec<bool>,
+    pub(super) low: Vec<Option<f64>>,
+    pub(super) high: Vec<Option<f64>>,
+    pub(super) revived: Vec<u64>,
+}
+
+/// Deviations from the mean that are near.
+const NEAR: f64 = 6.0;
+/// Octaves below the largest magnitude that are drawn.
+const OCTAVES: f64 = 20.0;
+
+/// What a histogram covers.
+pub(super) struct Ranges {
+    /// The mean and 6 σ about it, as far as there are weights.
+    pub(super) near: Option<(f64, f64)>,
+    /// From the least to the most.
+    pub(super) whole: Option<(f64, f64)>,
+    /// The upper octaves of |w|, in powers of two.
+    pub(super) octaves: Option<(f64, f64)>,
+}
+
+impl Ranges {
+    pub(super) fn of(s: &Statistics) -> Self {
+        let whole = s.min.zip(s.max).map(|(min, max)| if min < max { (min, max) } else { widened(min) });
+        let near = whole.zip(s.mean.zip(s.variance)).map(|((min, max), (mean, variance))| {
+            let reach = NEAR * variance.sqrt();
+            let (low, high) = (min.max(mean - reach), max.min(mean + reach));
+            if low < high { (low, high) } else { (min, max) }
+        });
+        let top = s.abs_max.filter(|most| *most > 0.0).map(|most| most.log2().floor() + 1.0);
+        let finite = |(low, high): &(f64, f64)| (high - low).is_finite() && high - low > 0.0;
+        Self {
+            near: near.filter(finite),
+            whole: whole.filter(finite),
+            octaves: top.map(|top| (top - OCTAVES, top)),
+        }
+    }
+
+    /// Ranges of two models together.
+    pub(super) fn with(self, other: Self) -> Self {
+        let join = |a: Option<(f64, f64)>, b: Option<(f64, f64)>| match (a, b) {
+            (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
+            (a, b) => a.or(b),
+        };
+        Self {
+            near: join(self.near, other.near),
+            whole: join(self.whole, other.whole),
+            octaves: join(self.octaves, other.octaves),
+        }
+    }
+}
+
+fn widened(at: f64) -> (f64, f64) {
+    let room = (at.abs() / 2.0).max(1e-3);
+    (at - room, at + room)
+}
+
+/// `bins` + 1 edges.
+pub(super) fn edges((low, high): (f64, f64), bins: usize) -> Vec<f64> {
+    (0..=bins).map(|i| if i == bins { high } else { low + (high - low) * i as f64 / bins as f64 }).collect()
+}
+
+impl Columns {
+    /// Adds the tensor of that index. `among` is what its histograms share their edges with.
+    pub(super) fn push(
+        &mut self,
+        survey: &mut Survey,
+        index: usize,
+        kind: usize,
+        detail: Detail,
+        among: Option<Ranges>,
+    ) -> Result<()> {
+        let counts = survey.counts(index)?;
+        let tensor = &survey.tensors[index];
+        let (entry, s) = (&tensor.entry, &tensor.entry.statistics);
+        self.name.push(entry.name.clone());
+        self.kind.push(kind);
+        self.dtype.push(entry.dtype.to_string());
+        self.shape.push(entry.shape.clone());
+        self.count.push(Some(s.count));
+        self.nan.push(s.nan);
+        self.inf.push(s.inf);
+        self.zeros.push(s.zeros.unwrap_or(0));
+        for (column, value) in [
+            (&mut self.mean, s.mean),
+            (&mut self.variance, s.variance),
+            (&mut self.skewness, s.skewness),
+            (&mut self.kurtosis, s.kurtosis),
+            (&mut self.min, s.min),
+            (&mut self.max, s.max),
+            (&mut self.l1, s.l1),
+            (&mut self.l2, s.l2),
+        ] {
+            column.push(pack::short(value));
+        }
+        let ranges = Ranges::of(s);
+        let ranges = match among {
+            Some(other) => ranges.with(other),
+            None => ranges,
+        };
+        let of = |range, how: fn(&ValueCounts, &[f64]) -> Vec<f64>| packed(&counts, range, detail, how);
+        self.near.push(of(ranges.near, ValueCounts::histogram));
+        self.whole.push(of(ranges.whole, ValueCounts::histogram));
+        self.octaves.push(of(ranges.octaves, ValueCounts::log2_histogram));
+        self.channels.push(tensor.channels.as_ref().map(|channels| Strip::new(channels, detail.cells)));
+        Ok(())
+    }
+
+    /// Adds a tensor that is not there.
+    pub(super) fn push_none(&mut self) {
+        self.count.push(None);
+        self.name.push(String::new());
+        self.kind.push(0);
+        self.dtype.push(String::new());
+        self.shape.push(Vec::new());
+        [&mut self.nan, &mut self.inf, &mut self.zeros].into_iter().for_each(|column| column.push(0));
+        let columns = [&mut self.mean, &mut self.variance, &mut self.skewness, &mut self.kurtosis, &mut self.min];
+        columns.into_iter().for_each(|column| column.push(None));
+        [&mut self.max, &mut self.l1, &mut self.l2].into_iter().for_each(|column| column.push(None));
+        [&mut self.near, &mut self.whole, &mut self.octaves].into_iter().for_each(|c| c.push(Packed::default()));
+        self.channels.push(None);
+    }
+
+    /// Adds what rates would cut.
+    pub(super) fn push_prospects(&mut self, prospects: &Prospects, left_out: &[Option<String>]) {
+        for (tensor, why) in prospects.tensors.iter().zip(left_out) {
+            self.left_out.push(why.clone());
+            let found = tensor.clone().unwrap_or_default();
+            self.uniform.push(found.uniform.iter().map(|cut| pack::short(cut.threshold)).collect());
+            self.global.push(found.global.iter().map(|cut| cut.cut).collect());
+        }
+    }
+}
+
+fn packed(
+    counts: &ValueCounts,
+    range: Option<(f64, f64)>,
+    detail: Detail,
+    how: fn(&ValueCounts, &[f64]) -> Vec<f64>,
+) -> Packed {
+    let Some(range) = range else { return Packed::default() };
+    let edges = edges(range, detail.bins);
+    let found = within(counts, &edges, how);
+    let (text, most) = pack::counts(&found, detail.digits);
+    Packed(pack::short(Some(range.0)), pack::short(Some(range.1)), most, text)
+}
+
+/// A histogram without what lies beyond its edges.
+pub(super) fn within(
+    counts: &ValueCounts,
+    edges: &[f64],
+    how: fn(&ValueCounts, &[f64]) -> Vec<f64>,
+) -> Vec<f64> {
+    let (Some(first), Some(last)) = (edges.first(), edges.last()) else { return Vec::new() };
+    // A bin of its own on either side; the last edge itself belongs within.
+    let mut wide = vec![f64::NEG_INFINITY];
+    wide.extend(edges);
+    wide.pop();
+    wide.extend([last.next_up(), f64::INFINITY]);
+    debug_assert!(first < last);
+    let mut found = how(counts, &wide);
+    found.pop();
+    found.remove(0);
+    found
+}
+
+impl Strip {
+    fn new(channels: &Channels, most: usize) -> Self {
+        let short = |found: Option<(u64, f64)>| found.and_then(|(i, v)| Some((i, pack::short(Some(v))?)));
+        let cells = merged(&channels.cells, most);
+        let shares = |value: fn(&ChannelCell) -> Option<f64>| {
+            let (text, most) = pack::shares(&cells.iter().map(value).collect::<Vec<_>>());
+            (text, pack::short(Some(most)).unwrap_or(0.0))
+        };
+        let dead = if channels.dead == 0 {
+            String::new()
+        } else {
+            // On a scale of its own: all of a cell's channels are the most there can be.
+            let share = |cell: &ChannelCell| Some(cell.dead as f64 / cell.count.max(1) as f64);
+            let whole = cells.iter().map(share).chain([Some(1.0)]).collect::<Vec<_>>();
+            let (mut text, _) = pack::shares(&whole);
+            text.pop();
+            text
+        };
+        let (least, greatest) = (short(channels.least), short(channels.most));
+        let (variance, norm) = (shares(|cell| cell.variance), shares(|cell| cell.norm));
+        Self(channels.axis, channels.count, channels.dead, least, greatest, variance, norm, dead)
+    }
+}
+
+/// Neighbouring cells drawn together, until there are `most`.
+fn merged(cells: &[ChannelCell], most: usize) -> Vec<ChannelCell> {
+    let each = cells.len().div_ceil(most.max(1)).max(1);
+    let mean = |part: &[ChannelCell], value: fn(&ChannelCell) -> Option<f64>| {
+        let known: Vec<(f64, f64)> = part.iter().filter_map(|c| Some((value(c)?, c.count as f64))).collect();
+        let count: f64 = known.iter().map(|(_, count)| count).sum();
+        (count > 0.0).then(|| known.iter().map(|(value, n)| value * n).sum::<f64>() / count)
+    };
+    let merge = |part: &[ChannelCell]| ChannelCell {
+        first: part[0].first,
+        count: part.iter().map(|cell| cell.count).sum(),
+        dead: part.iter().map(|cell| cell.dead).sum(),
+        variance: mean(part, |cell| cell.variance),
+        norm: mean(part, |cell| cell.norm),
+    };
+    cells.chunks(each).map(merge).collect()
+}
+
+/// The kinds of a survey's tensors.
+pub(super) fn kinds(survey: &Survey) -> Kinds {
+    Kinds::new(survey.tensors.iter().map(|t| (t.entry.name.as_str(), t.entry.statistics.count)))
+}

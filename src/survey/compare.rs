@@ -1,0 +1,173 @@
+//! Two surveys beside each other: before and after pruning.
+
+use std::collections::HashMap;
+
+use super::{Magnitudes, Survey, ValueCounts};
+use crate::Result;
+
+/// What became of a tensor that both models have.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// Its index in the survey of the model before, and in that of the model after.
+    pub before: usize,
+    /// See `before`.
+    pub after: usize,
+    /// Whether it has another shape: whole channels went.
+    pub resized: bool,
+    /// Weights that went: elements that are no longer there, and those that are 0 now and were not.
+    pub cut: u64,
+    /// Weights that were 0 and are no longer.
+    pub revived: u64,
+    /// Whether nothing else has happened: every weight is as it was, or 0. Known by how often each value occurs, so that
+    /// weights that only changed places are taken for the same.
+    pub only_cut: bool,
+    /// Where only cut: the smallest and the largest |w| that became 0.
+    pub range: Option<(f64, f64)>,
+    /// The smallest |w| that is not 0 after.
+    pub least_left: Option<f64>,
+}
+
+/// Two models, tensor by tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Comparison {
+    /// Tensors of the same name, in the order of the model before.
+    pub changes: Vec<Change>,
+    /// Indices of those that only the model before has.
+    pub removed: Vec<usize>,
+    /// Indices of those that only the model after has.
+    pub added: Vec<usize>,
+}
+
+/// Compares two surveys by the names of their tensors, from their counts: no weight is read again.
+///
+/// # Errors
+/// As [`Survey::counts`].
+pub fn compare(before: &mut Survey, after: &mut Survey) -> Result<Comparison> {
+    let places: HashMap<&str, usize> =
+        after.tensors.iter().enumerate().map(|(i, tensor)| (tensor.entry.name.as_str(), i)).collect();
+    let pairs: Vec<Option<usize>> =
+        before.tensors.iter().map(|tensor| places.get(tensor.entry.name.as_str()).copied()).collect();
+    let mut known = vec![false; after.tensors.len()];
+    let (mut changes, mut removed) = (Vec::new(), Vec::new());
+    for (index, pair) in pairs.into_iter().enumerate() {
+        match pair {
+            Some(other) => {
+                known[other] = true;
+                changes.push(change(before, index, after, other)?);
+            }
+            None => removed.push(index),
+        }
+    }
+    let added = (0..known.len()).filter(|index| !known[*index]).collect();
+    Ok(Comparison { changes, removed, added })
+}
+
+fn change(before: &mut Survey, index: usize, after: &mut Survey, other: usize) -> Result<Change> {
+    let (a, b) = (before.counts(index)?, after.counts(other)?);
+    let (was, is) = (&before.tensors[index].entry, &after.tensors[other].entry);
+    let (zeros_before, zeros_after) = (was.statistics.zeros.unwrap_or(0), is.statistics.zeros.unwrap_or(0));
+    let resized = was.shape != is.shape;
+    let gone = was.statistics.count.saturating_sub(is.statistics.count);
+    let gained = zeros_after.saturating_sub(zeros_before);
+    let lost = compared(&a, &b, was.statistics.count, is.statistics.count);
+    let only_cut = !resized && lost.as_ref().is_some_and(|lost| lost.iter().map(|cell| cell.count).sum::<u64>() == gained);
+    let range = lost.filter(|_| only_cut).and_then(|lost| Some((lost.first()?.middle(), lost.last()?.middle())));
+    let least_left = b.magnitudes().iter().find(|cell| cell.low > 0.0).map(|cell| cell.middle());
+    Ok(Change {
+        before: index,
+        after: other,
+        resized,
+        cut: gone + if resized { 0 } else { gained },
+        revived: if resized { 0 } else { zeros_before.saturating_sub(zeros_after) },
+        only_cut,
+        range,
+        least_left,
+    })
+}
+
+/// The non-zero magnitudes of which there are fewer in `b` than in `a`; `None` where there are more of any, or where the two do
+/// not compare.
+fn compared(a: &ValueCounts, b: &ValueCounts, count_a: u64, count_b: u64) -> Option<Vec<Magnitudes>> {
+    if a.float() != b.float() || count_a != count_b {
+        return None;
+    }
+    let (a, b) = (a.magnitudes(), b.magnitudes());
+    let mut after = b.iter().filter(|cell| cell.low > 0.0).peekable();
+    let mut lost = Vec::new();
+    for cell in a.iter().filter(|cell| cell.low > 0.0) {
+        if after.peek().is_some_and(|next| next.low < cell.low) {
+            return None;
+        }
+        let left = after.next_if(|next| next.low == cell.low).map_or(0, |next| next.count);
+        let count = cell.count.checked_sub(left)?;
+        if count > 0 {
+            lost.push(Magnitudes { count, ..*cell });
+        }
+    }
+    after.peek().is_none().then_some(lost)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::{Options, survey};
+    use super::*;
+    use crate::{Checkpoint, Dtype, Engine, Progress};
+
+    fn surveyed(folder: &Path, name: &str, tensors: &[(&str, &[usize], &[f32])]) -> Survey {
+        let path = folder.join(name);
+        let bytes: Vec<Vec<u8>> =
+            tensors.iter().map(|(_, _, w)| w.iter().flat_map(|w| w.to_le_bytes()).collect()).collect();
+        let views = tensors.iter().zip(&bytes).map(|((name, shape, _), bytes)| {
+            (*name, safetensors::tensor::TensorView::new(Dtype::F32, shape.to_vec(), bytes).unwrap())
+        });
+        safetensors::serialize_to_file(views, None, &path).unwrap();
+        let model = Checkpoint::open(&path).unwrap();
+        survey(&model, &Engine::cpu(None).unwrap(), &Options::default(), &Progress::default()).unwrap()
+    }
+
+    #[test]
+    fn what_became_of_each() {
+        let folder = tempfile::tempdir().unwrap();
+        let w: Vec<f32> = (0..12).map(|i| (i as f32 - 5.0) * 0.25).collect(); // one 0
+        let cut: Vec<f32> = w.iter().map(|w| if w.abs() <= 0.5 { 0.0 } else { *w }).collect();
+        let tuned: Vec<f32> = cut.iter().map(|w| w * 1.5).collect();
+        let mut a = surveyed(
+            folder.path(),
+            "a.safetensors",
+            &[
+                ("cut", &[3, 4], &w),
+                ("gone", &[2], &w[..2]),
+                ("narrow", &[3, 4], &w),
+                ("revived", &[12], &cut),
+                ("same", &[12], &w),
+                ("tuned", &[12], &w),
+            ],
+        );
+        let mut b = surveyed(
+            folder.path(),
+            "b.safetensors",
+            &[
+                ("cut", &[3, 4], &cut),
+                ("narrow", &[2, 4], &w[..8]),
+                ("new", &[2], &w[..2]),
+                ("revived", &[12], &w),
+                ("same", &[12], &w),
+                ("tuned", &[12], &tuned),
+            ],
+        );
+        let found = compare(&mut a, &mut b).unwrap();
+        assert_eq!((found.removed.len(), found.added.len(), found.changes.len()), (1, 1, 5));
+        let [cut, narrow, revived, same, tuned] = &found.changes[..] else { panic!() };
+        // ±0.25 and ±0.5, each known to 1/128.
+        assert_eq!((cut.cut, cut.only_cut, cut.resized), (4, true, false));
+        let (low, high) = cut.range.unwrap();
+        assert!((low - 0.25).abs() < 0.002 && (high - 0.5).abs() < 0.004, "{low} {high}");
+        assert!((cut.least_left.unwrap() - 0.75).abs() < 0.006);
+        assert_eq!((narrow.cut, narrow.only_cut, narrow.resized), (4, false, true));
+        assert_eq!((revived.cut, revived.revived, revived.only_cut), (0, 4, false));
+        assert_eq!((same.cut, same.only_cut, same.range), (0, true, None));
+        assert_eq!((tuned.cut, tuned.only_cut, tuned.range), (4, false, None));
+    }
+}
