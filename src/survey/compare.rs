@@ -18,10 +18,10 @@ pub struct Change {
     pub cut: u64,
     /// Weights that were 0 and are no longer.
     pub revived: u64,
-    /// Whether nothing else has happened: every weight is as it was, or 0. Known by how often each value occurs, so that
-    /// weights that only changed places are taken for the same.
+    /// Whether nothing else has happened: every weight that is left is as it was. Known by how often each value occurs (of wider
+    /// weights their upper 16 bits), so that weights that only changed places are taken for the same.
     pub only_cut: bool,
-    /// Where only cut: the smallest and the largest |w| that became 0.
+    /// Where only cut, and of the same shape: the smallest and the largest |w| that became 0.
     pub range: Option<(f64, f64)>,
     /// The smallest |w| that is not 0 after.
     pub least_left: Option<f64>,
@@ -69,9 +69,14 @@ fn change(before: &mut Survey, index: usize, after: &mut Survey, other: usize) -
     let resized = was.shape != is.shape;
     let gone = was.statistics.count.saturating_sub(is.statistics.count);
     let gained = zeros_after.saturating_sub(zeros_before);
-    let lost = compared(&a, &b, was.statistics.count, is.statistics.count);
-    let only_cut = !resized && lost.as_ref().is_some_and(|lost| lost.iter().map(|cell| cell.count).sum::<u64>() == gained);
-    let range = lost.filter(|_| only_cut).and_then(|lost| Some((lost.first()?.middle(), lost.last()?.middle())));
+    let lost = lost(&a, &b);
+    let sum = |lost: &Vec<Magnitudes>| lost.iter().map(|cell| cell.count).sum::<u64>();
+    let only_cut = match &lost {
+        None => false,
+        Some(_) if resized => zeros_after <= zeros_before,
+        Some(lost) => sum(lost) == gained && zeros_after >= zeros_before,
+    };
+    let range = lost.filter(|_| only_cut && !resized).and_then(|lost| Some((lost.first()?.middle(), lost.last()?.middle())));
     let least_left = b.magnitudes().iter().find(|cell| cell.low > 0.0).map(|cell| cell.middle());
     Ok(Change {
         before: index,
@@ -87,8 +92,8 @@ fn change(before: &mut Survey, index: usize, after: &mut Survey, other: usize) -
 
 /// The non-zero magnitudes of which there are fewer in `b` than in `a`; `None` where there are more of any, or where the two do
 /// not compare.
-fn compared(a: &ValueCounts, b: &ValueCounts, count_a: u64, count_b: u64) -> Option<Vec<Magnitudes>> {
-    if a.float() != b.float() || count_a != count_b {
+fn lost(a: &ValueCounts, b: &ValueCounts) -> Option<Vec<Magnitudes>> {
+    if a.float() != b.float() {
         return None;
     }
     let (a, b) = (a.magnitudes(), b.magnitudes());
@@ -165,7 +170,7 @@ mod tests {
         let (low, high) = cut.range.unwrap();
         assert!((low - 0.25).abs() < 0.002 && (high - 0.5).abs() < 0.004, "{low} {high}");
         assert!((cut.least_left.unwrap() - 0.75).abs() < 0.006);
-        assert_eq!((narrow.cut, narrow.only_cut, narrow.resized), (4, false, true));
+        assert_eq!((narrow.cut, narrow.only_cut, narrow.resized, narrow.range), (4, true, true, None));
         assert_eq!((revived.cut, revived.revived, revived.only_cut), (0, 4, false));
         assert_eq!((same.cut, same.only_cut, same.range), (0, true, None));
         assert_eq!((tuned.cut, tuned.only_cut, tuned.range), (4, false, None));

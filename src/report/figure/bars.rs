@@ -8,6 +8,7 @@ use super::axis::Axis;
 use super::style::{Area, BLUE, Drawn, GREY, INK, MESH, SKY, VERMILLION, WIDTH, anchored, figure};
 use super::words::safe;
 use crate::Result;
+use crate::report::number;
 use crate::report::text::shorten;
 
 /// One bar.
@@ -41,7 +42,7 @@ pub(in crate::report) struct Bars<'a> {
 
 const ROW: i32 = 24;
 const TOP: i32 = 66;
-const LEFT: i32 = 250;
+const LEFT: i32 = 222;
 
 impl Bars<'_> {
     /// The picture.
@@ -66,7 +67,7 @@ impl Bars<'_> {
             (0.0, if most > 0.0 { most } else { 1.0 })
         };
         let to = if to > from { to } else { from + 1.0 };
-        let right = WIDTH as i32 - 96;
+        let right = WIDTH as i32 - 90;
         let across = |value: f64| {
             let value = if self.log { value.max(1e-300).log2() } else { value };
             LEFT + ((value - from) / (to - from) * f64::from(right - LEFT)).clamp(0.0, f64::from(right - LEFT)) as i32
@@ -75,7 +76,7 @@ impl Bars<'_> {
         let (ticks, label): (Vec<f64>, Box<dyn Fn(f64) -> String>) = if self.log {
             let step = ((to - from) / 8.0).ceil().max(1.0) as usize;
             let powers = (from as i32..=to as i32).step_by(step).map(f64::from);
-            (powers.map(f64::exp2).collect(), Box::new(|tick| crate::report::number::real(Some(tick)).replace(".000", "")))
+            (powers.map(f64::exp2).collect(), Box::new(|tick: f64| if tick < 1.0 { number::real(Some(tick)) } else { format!("{tick}") }))
         } else {
             let axis = Axis::new(from, to);
             (axis.ticks.clone(), Box::new(move |tick| axis.label(tick)))
@@ -88,7 +89,7 @@ impl Bars<'_> {
         }
         for (row, bar) in self.bars.iter().enumerate() {
             let y = TOP + ROW * row as i32 + ROW / 2;
-            let name = shorten(&safe(&bar.name, 200), 32);
+            let name = shorten(&safe(&bar.name, 200), 29);
             root.draw(&Text::new(name, (LEFT - 10, y), anchored(14, INK, HPos::Right, VPos::Center)))?;
             if let Some(before) = bar.before.filter(|before| before.is_finite()) {
                 root.draw(&Rectangle::new([(LEFT, y - 9), (across(before), y + 9)], SKY.filled()))?;

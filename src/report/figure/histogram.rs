@@ -5,7 +5,9 @@ use plotters::style::text_anchor::{HPos, VPos};
 
 use super::Figure;
 use super::axis::Axis;
-use super::style::{Area, Drawn, GREY, INK, MESH, ORANGE, SKY, VERMILLION, WIDTH, anchored, dashed, figure, font};
+use super::style::{
+    Area, Drawn, GREY, INK, MESH, ORANGE, SKY, VERMILLION, WIDTH, anchored, dashed, figure, font, text_width,
+};
 use crate::Result;
 use crate::report::number;
 
@@ -132,8 +134,10 @@ impl HistogramFigure<'_> {
             let at = across(mark.at);
             dashed(root, (at, top), (at, bottom), 5, VERMILLION.stroke_width(2))?;
             let (anchor, x) = if at > (left + right) / 2 { (HPos::Right, at - 6) } else { (HPos::Left, at + 6) };
-            let style = anchored(14, INK, anchor, VPos::Top);
-            root.draw(&Text::new(mark.label.clone(), (x, top + 4 + 18 * i as i32), style))?;
+            let (y, width) = (top + 4 + 20 * i as i32, text_width(&mark.label));
+            let behind = if at > (left + right) / 2 { [(x - width - 3, y - 2), (x + 3, y + 16)] } else { [(x - 3, y - 2), (x + width + 3, y + 16)] };
+            root.draw(&Rectangle::new(behind, WHITE.mix(0.8).filled()))?;
+            root.draw(&Text::new(mark.label.clone(), (x, y), anchored(14, INK, anchor, VPos::Top)))?;
         }
         let middle = (left + right) / 2;
         let style = anchored(15, INK, HPos::Center, VPos::Bottom);
@@ -184,7 +188,7 @@ impl Legend<'_, '_> {
     fn text(&mut self, text: &str) -> Drawn {
         let style = anchored(14, INK, HPos::Left, VPos::Center);
         self.root.draw(&Text::new(text.to_owned(), (self.x + 20, Self::Y), style))?;
-        self.x += 40 + super::style::text_width(text);
+        self.x += 40 + text_width(text);
         Ok(())
     }
 

@@ -59,7 +59,7 @@ impl Lines<'_> {
         let places = Axis::new(1.0, count.max(2) as f64);
         for tick in places.ticks.iter().filter(|tick| tick.fract() == 0.0 && (1.0..=count as f64).contains(*tick)) {
             let style = anchored(14, INK, HPos::Center, VPos::Top);
-            root.draw(&Text::new(places.label(*tick), (across(tick - 1.0), bottom + 6), style))?;
+            root.draw(&Text::new(format!("{tick:.0}"), (across(tick - 1.0), bottom + 6), style))?;
         }
         const COLOURS: [RGBColor; 4] = [BLUE, GREEN, ORANGE, VERMILLION];
         let (mut x, mut taken) = (left, Vec::<i32>::new());

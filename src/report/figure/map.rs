@@ -9,7 +9,6 @@ use super::style::{Area, At, BLUE, Drawn, GREY, INK, MESH, VERMILLION, WIDTH, an
 use super::words::{safe, xml};
 use crate::Result;
 use crate::report::number;
-use crate::report::text::shorten;
 
 /// How numbers become colours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +49,7 @@ pub(in crate::report) struct Map<'a> {
 
 const ROW: i32 = 22;
 const TOP: i32 = 96;
-const LEFT: i32 = 250;
+const LEFT: i32 = 222;
 const RIGHT: i32 = WIDTH as i32 - 20;
 
 impl Map<'_> {
@@ -96,7 +95,7 @@ impl Map<'_> {
             let ((_, top), (_, bottom)) = self.place(0, row);
             root.draw(&Rectangle::new([(LEFT, top + 1), (RIGHT, bottom - 1)], MESH.filled()))?;
             let style = anchored(14, INK, HPos::Right, VPos::Center);
-            let name = shorten(&safe(name, 200), 33);
+            let name = ending(&safe(name, 200), 30);
             root.draw(&Text::new(name, (LEFT - 10, (top + bottom) / 2), style))?;
         }
         for cell in self.cells {
@@ -109,7 +108,7 @@ impl Map<'_> {
                 root.draw(&Rectangle::new([(left, top + 1), (right - gap - 1, bottom - 2)], INK.stroke_width(2)))?;
             }
         }
-        let every = self.columns.len().div_ceil(16).max(1);
+        let every = self.columns.len().div_ceil(13).max(1);
         for (column, name) in self.columns.iter().enumerate().step_by(every) {
             let ((left, _), (right, _)) = self.place(column, 0);
             let y = TOP + ROW * self.rows.len() as i32 + 6;
@@ -145,6 +144,14 @@ impl Map<'_> {
         let x = left + width + 48;
         root.draw(&Text::new("far from others of its kind", (x, y + 6), style))?;
         Ok(())
+    }
+}
+
+/// The end of a name, which is where kinds differ.
+fn ending(name: &str, most: usize) -> String {
+    match name.chars().count().checked_sub(most) {
+        Some(surplus) if surplus > 0 => format!("…{}", name.chars().skip(surplus + 1).collect::<String>()),
+        _ => name.to_owned(),
     }
 }
 

@@ -50,7 +50,7 @@ pub(in crate::report) fn strip(name: &str, title: &str, channels: &Channels) -> 
         }
         let last = channels.count.saturating_sub(1);
         let dead = if channels.dead > 0 { format!("; {} dead ones under the marks", channels.dead) } else { String::new() };
-        let text = format!("output channels 0 to {last}, dark is 0, light the most{dead}");
+        let text = format!("output channels 0 to {last}; dark is 0, light the most{dead}");
         let style = anchored(14, INK, HPos::Left, VPos::Bottom);
         root.draw(&Text::new(text, (left, HEIGHT as i32 - 10), style))?;
         Ok(())

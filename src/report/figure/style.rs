@@ -23,7 +23,7 @@ pub(super) const PURPLE: RGBColor = RGBColor(0xcc, 0x79, 0xa7);
 pub(super) const ORANGE: RGBColor = RGBColor(0xe6, 0x9f, 0x00);
 
 /// Width of a picture.
-pub(super) const WIDTH: u32 = 760;
+pub(super) const WIDTH: u32 = 640;
 
 /// Pixels.
 pub(super) type At = (i32, i32);

@@ -31,7 +31,10 @@ pub(super) fn map(
         Scale::Log => value.log10(),
         Scale::Signed => value.asinh(),
     };
-    let scores = oddness(kinds, &values.iter().map(|(tensor, value)| (*tensor, placed(*value))).collect());
+    // Less than that from the others is no oddity, however alike these are: of shares a few hundredths, else a third or so.
+    let least = if scale == Scale::Linear { 0.01 } else { 0.06 };
+    let placed = values.iter().map(|(tensor, value)| (*tensor, placed(*value))).collect();
+    let scores = oddness(kinds, &placed, least);
     // Of those that share a cell, the one that is farthest from its kind is shown.
     let mut shown: Vec<(usize, usize)> = (0..values.len()).map(|i| (values[i].0, i)).collect();
     shown.sort_by(|a, b| {
@@ -69,8 +72,8 @@ pub(super) fn map(
     Ok((figure, odd.iter().take(LINKS).map(link).collect()))
 }
 
-/// How far each value is from the median of its kind, in median absolute deviations.
-fn oddness(kinds: &Kinds, values: &Values) -> Vec<f64> {
+/// How far each value is from the median of its kind, in median absolute deviations, or in `least` where these are less.
+fn oddness(kinds: &Kinds, values: &Values, least: f64) -> Vec<f64> {
     let mut by_kind: Vec<Vec<f64>> = vec![Vec::new(); kinds.rows.len()];
     values.iter().filter(|(_, v)| v.is_finite()).for_each(|(tensor, v)| by_kind[kinds.places[*tensor].0].push(*v));
     let spread: Vec<Option<(f64, f64)>> = by_kind
@@ -78,8 +81,6 @@ fn oddness(kinds: &Kinds, values: &Values) -> Vec<f64> {
         .map(|mut values| {
             let middle = median(&mut values)?;
             let mut deviations: Vec<f64> = values.iter().map(|value| (value - middle).abs()).collect();
-            // Where nearly all are the same, the last digits are no oddity.
-            let least = 0.02 * middle.abs().max(0.05);
             (values.len() >= LEAST).then_some((middle, median(&mut deviations)?.max(least)))
         })
         .collect();
@@ -105,10 +106,10 @@ mod tests {
         let kinds = Kinds::new(names.iter().map(|name| (name.as_str(), 1)));
         let value = |i: usize| if i == 7 { 9.0 } else { (i % 2) as f64 * 3.0 + 0.01 * (i % 5) as f64 };
         let values: Values = (0..20).map(|i| (i, value(i))).collect();
-        let odd: Vec<usize> = (0..20).filter(|i| oddness(&kinds, &values)[*i] > ODD).collect();
+        let odd: Vec<usize> = (0..20).filter(|i| oddness(&kinds, &values, 0.01)[*i] > ODD).collect();
         assert_eq!(odd, [7]);
         let few: Values = values.into_iter().filter(|(i, _)| *i == 7 || *i == 5).collect();
-        assert!(oddness(&kinds, &few).iter().all(|score| *score == 0.0), "two are no kind to be far from");
-        assert!(oddness(&kinds, &(0..20).map(|i| (i, f64::NAN)).collect()).iter().all(|score| *score == 0.0));
+        assert!(oddness(&kinds, &few, 0.01).iter().all(|score| *score == 0.0), "two are no kind to be far from");
+        assert!(oddness(&kinds, &(0..20).map(|i| (i, f64::NAN)).collect(), 0.01).iter().all(|score| *score == 0.0));
     }
 }

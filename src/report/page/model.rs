@@ -13,6 +13,8 @@ use crate::survey::{Prospects, SurveyedTensor, prospects};
 
 /// The rates whose cuts are foretold.
 const RATES: [f64; 4] = [0.3, 0.5, 0.7, 0.9];
+/// The one of them that has a map.
+const HALF: usize = 1;
 /// Bars of outliers.
 const OUTLIERS: usize = 20;
 /// Rows of what is not analysed.
@@ -27,7 +29,7 @@ pub(super) fn sections(model: &mut Model) -> Result<(Vec<Section>, Data)> {
         Section { id: "histogram", heading: "Weights".to_owned(), blocks: histograms(model, &found)? },
         Section { id: "layers", heading: "Layers".to_owned(), blocks: maps(model, &kinds)? },
         Section { id: "outliers", heading: "Outliers".to_owned(), blocks: outliers(model)? },
-        Section { id: "prospects", heading: "What pruning would cut".to_owned(), blocks: foretold(model, &found)? },
+        Section { id: "prospects", heading: "What pruning would cut".to_owned(), blocks: foretold(model, &found, &kinds)? },
         Section {
             id: "tensors",
             heading: "Tensors".to_owned(),
@@ -46,7 +48,7 @@ pub(super) fn sections(model: &mut Model) -> Result<(Vec<Section>, Data)> {
     for index in 0..model.survey.tensors.len() {
         columns.push(model.survey, index, kinds.places[index].0, detail, None)?;
     }
-    columns.push_prospects(&found, &model.left_out);
+    columns.push_prospects(&found, &model.left_out, detail);
     let thresholds = found.thresholds.clone();
     let data = Data {
         detail,
@@ -64,7 +66,7 @@ pub(super) fn sections(model: &mut Model) -> Result<(Vec<Section>, Data)> {
 pub(super) fn figures(model: &mut Model, each: &mut dyn FnMut(Figure) -> Result<()>) -> Result<()> {
     let kinds = kinds(model.survey);
     let found = prospects(model.survey, &model.eligible(), &RATES)?;
-    let blocks = [histograms(model, &found)?, maps(model, &kinds)?, outliers(model)?, foretold(model, &found)?];
+    let blocks = [histograms(model, &found)?, maps(model, &kinds)?, outliers(model)?, foretold(model, &found, &kinds)?];
     super::only_figures(blocks.into_iter().flatten(), each)?;
     for index in 0..model.survey.tensors.len() {
         tensor_figures(model, index, each)?;
@@ -205,8 +207,9 @@ fn outliers(model: &Model) -> Result<Vec<Block>> {
         (s.count >= 16 && sigma > 0.0).then_some((s.abs_max? / sigma, s.count))
     };
     let tensors = &model.survey.tensors;
+    // A norm's weights lie about 1, not about 0: their σ says nothing of how far out they are.
     let mut found: Vec<(usize, f64, u64)> =
-        tensors.iter().enumerate().filter_map(|(i, t)| ratio(t).map(|(ratio, count)| (i, ratio, count))).collect();
+        mapped(tensors).into_iter().filter_map(|i| ratio(&tensors[i]).map(|(ratio, count)| (i, ratio, count))).collect();
     found.retain(|(_, ratio, _)| ratio.is_finite());
     // By how much they exceed what is to be expected of as many weights.
     let expected = |count: u64| (2.0 * (count as f64).ln()).sqrt();
@@ -241,8 +244,10 @@ fn outliers(model: &Model) -> Result<Vec<Block>> {
     ])
 }
 
-fn foretold(model: &Model, found: &Prospects) -> Result<Vec<Block>> {
-    let eligible: Vec<usize> = (0..found.tensors.len()).filter(|i| found.tensors[*i].is_some()).collect();
+fn foretold(model: &Model, found: &Prospects, kinds: &Kinds) -> Result<Vec<Block>> {
+    let mut eligible: Vec<usize> = (0..found.tensors.len()).filter(|i| found.tensors[*i].is_some()).collect();
+    // Neighbours are alike: lines are smooth, and what stands out does.
+    eligible.sort_by_key(|i| kinds.places[*i]);
     if eligible.is_empty() {
         return Ok(vec![Block::Text("No tensor here is one that pruning would cut.".to_owned())]);
     }
@@ -285,10 +290,10 @@ fn foretold(model: &Model, found: &Prospects) -> Result<Vec<Block>> {
     let names: Vec<String> = eligible
         .iter()
         .take(5)
-        .map(|i| format!("{} {:.1} %", model.survey.tensors[*i].entry.name, 100.0 * share(*i, 1)))
+        .map(|i| format!("{} {:.1} %", model.survey.tensors[*i].entry.name, 100.0 * share(*i, HALF)))
         .collect();
     let description = format!(
-        "Share cut of each of {} tensors in the order of their names, under a global rate of 30, 50, 70 and 90 %. At 50 %: {}.",
+        "Share cut of each of {} tensors by kind and depth, under a global rate of 30, 50, 70 and 90 %. At 50 %: {}.",
         eligible.len(),
         safe(&names.join(", "), 600)
     );
@@ -296,7 +301,7 @@ fn foretold(model: &Model, found: &Prospects) -> Result<Vec<Block>> {
         name: "prospects",
         title: "What a global rate would cut of each tensor",
         description: &description,
-        x: "eligible tensor, in the order of names",
+        x: "eligible tensor, by kind and depth",
         y: "weights cut, %",
         to: 100.0,
         lines: &lines,
@@ -313,7 +318,15 @@ fn foretold(model: &Model, found: &Prospects) -> Result<Vec<Block>> {
         number::grouped(found.eligible),
         eligible.len()
     );
-    Ok(vec![Block::Text(text), Block::Figure(Box::new(figure.draw()?), Vec::new()), Block::Table(table)])
+    let half: Values = eligible.iter().map(|i| (*i, share(*i, HALF))).collect();
+    let title = "Share cut of each by a global 50 %";
+    let (map, links) = map("map-global", title, Scale::Linear, kinds, &model.survey.tensors, &half)?;
+    Ok(vec![
+        Block::Text(text),
+        Block::Figure(Box::new(figure.draw()?), Vec::new()),
+        Block::Figure(Box::new(map), links),
+        Block::Table(table),
+    ])
 }
 
 pub(super) fn not_analysed(model: &Model) -> Option<Section> {

@@ -3,10 +3,10 @@
 /// The digits of packed numbers.
 const DIGITS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
 
-/// Five significant digits, which is more than a page shows; `None` where there is none to show.
-pub(super) fn short(value: Option<f64>) -> Option<f64> {
+/// So many significant digits; `None` where there is none to show.
+pub(super) fn short(value: Option<f64>, digits: usize) -> Option<f64> {
     let value = value.filter(|value| value.is_finite())?;
-    format!("{value:.4e}").parse().ok()
+    format!("{value:.*e}", digits.saturating_sub(1)).parse().ok()
 }
 
 /// Counts as `width` digits of 64 each, on a logarithmic scale from 0 to the largest, which comes with them: two digits keep
@@ -69,8 +69,8 @@ mod tests {
 
     #[test]
     fn numbers_and_shares() {
-        assert_eq!(short(Some(0.123_456_789)), Some(0.12346));
-        assert_eq!((short(Some(f64::NAN)), short(None), short(Some(0.0))), (None, None, Some(0.0)));
+        assert_eq!((short(Some(0.123_456_789), 5), short(Some(-98_765.0), 4)), (Some(0.12346), Some(-98_770.0)));
+        assert_eq!((short(Some(f64::NAN), 5), short(None, 5), short(Some(0.0), 5)), (None, None, Some(0.0)));
         assert_eq!(shares(&[Some(0.0), Some(2.0), Some(1.0), None]), ("0_W0".to_owned(), 2.0));
         assert_eq!(shares(&[]), (String::new(), 0.0));
     }

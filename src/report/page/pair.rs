@@ -56,8 +56,12 @@ fn totals(before: &Model, after: &Model, found: &Comparison) -> Vec<Block> {
     let (a, b) = (&before.survey.total, &after.survey.total);
     let mut rows = Vec::new();
     let mut counts = |name: &str, a: u64, b: u64, shown: fn(u64) -> String| {
-        let share = if a > 0 { format!("{:+.1} %", 100.0 * (b as f64 - a as f64) / a as f64) } else { String::new() };
-        rows.push(vec![name.to_owned(), shown(a), shown(b), share]);
+        let sign = if b < a { "−" } else { "+" };
+        let share = 100.0 * (b as f64 - a as f64) / a as f64;
+        // Of next to nothing, several thousand per cent say little.
+        let share = if share.abs() < 1000.0 { format!(" ({share:+.1} %)") } else { String::new() };
+        let difference = if a == b { String::new() } else { format!("{sign}{}{share}", shown(a.abs_diff(b))) };
+        rows.push(vec![name.to_owned(), shown(a), shown(b), difference]);
     };
     counts("bytes in files", before.file_bytes, after.file_bytes, number::bytes);
     let (mask_a, mask_b) = (bitmask_bytes(&before.survey.tensors), bitmask_bytes(&after.survey.tensors));
@@ -70,7 +74,7 @@ fn totals(before: &Model, after: &Model, found: &Comparison) -> Vec<Block> {
     let share = |zeros, count| number::percent(zeros, count);
     rows.push(vec!["sparsity".to_owned(), share(zeros_a, a.count), share(zeros_b, b.count), String::new()]);
     let difference = |a: Option<f64>, b: Option<f64>| {
-        a.zip(b).map_or_else(String::new, |(a, b)| format!("{}{}", if b >= a { "+" } else { "" }, number::real(Some(b - a))))
+        a.zip(b).filter(|(a, b)| a != b).map_or_else(String::new, |(a, b)| format!("{}{}", if b >= a { "+" } else { "" }, number::real(Some(b - a))))
     };
     for (name, a, b) in [
         ("mean", a.mean, b.mean),
@@ -116,7 +120,7 @@ fn cuts(before: &Model, after: &Model, found: &Comparison) -> Result<Vec<Block>>
         let gone = change.cut as f64;
         100.0 * gone / tensors[change.before].entry.statistics.count.max(1) as f64
     };
-    let only = cut.iter().filter(|change| change.only_cut || change.resized).count();
+    let only = cut.iter().filter(|change| change.only_cut).count();
     let how = if only == cut.len() {
         "What is left is as it was.".to_owned()
     } else {
@@ -296,8 +300,8 @@ fn data(before: &mut Model, after: &mut Model, found: &Comparison) -> Result<Dat
         changes.only_cut.push(change.is_some_and(|change| change.only_cut));
         changes.revived.push(change.map_or(0, |change| change.revived));
         let (low, high) = change.and_then(|change| change.range).unzip();
-        changes.low.push(super::pack::short(low));
-        changes.high.push(super::pack::short(high));
+        changes.low.push(super::pack::short(low, 5));
+        changes.high.push(super::pack::short(high, 5));
     }
     Ok(Data {
         detail,

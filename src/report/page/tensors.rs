@@ -17,15 +17,18 @@ pub(super) struct Detail {
     pub(super) digits: u32,
     /// Cells of a strip of channels.
     pub(super) cells: usize,
+    /// Significant digits of statistics.
+    #[serde(skip)]
+    significant: usize,
 }
 
 impl Detail {
     pub(super) fn for_tensors(tensors: usize) -> Self {
         match tensors {
-            0..=1500 => Self { bins: 64, digits: 2, cells: 128 },
-            1501..=5000 => Self { bins: 48, digits: 1, cells: 64 },
-            5001..=20_000 => Self { bins: 32, digits: 1, cells: 24 },
-            _ => Self { bins: 24, digits: 1, cells: 8 },
+            0..=1500 => Self { bins: 64, digits: 2, cells: 128, significant: 5 },
+            1501..=5000 => Self { bins: 48, digits: 1, cells: 64, significant: 5 },
+            5001..=20_000 => Self { bins: 24, digits: 1, cells: 16, significant: 4 },
+            _ => Self { bins: 16, digits: 1, cells: 8, significant: 4 },
         }
     }
 }
@@ -174,7 +177,7 @@ impl Columns {
         let counts = survey.counts(index)?;
         let tensor = &survey.tensors[index];
         let (entry, s) = (&tensor.entry, &tensor.entry.statistics);
-        self.name.push(entry.name.clone());
+        self.name.push(crate::escape(&entry.name));
         self.kind.push(kind);
         self.dtype.push(entry.dtype.to_string());
         self.shape.push(entry.shape.clone());
@@ -192,18 +195,20 @@ impl Columns {
             (&mut self.l1, s.l1),
             (&mut self.l2, s.l2),
         ] {
-            column.push(pack::short(value));
+            column.push(pack::short(value, detail.significant));
         }
         let ranges = Ranges::of(s);
         let ranges = match among {
             Some(other) => ranges.with(other),
             None => ranges,
         };
-        let of = |range, how: fn(&ValueCounts, &[f64]) -> Vec<f64>| packed(&counts, range, detail, how);
-        self.near.push(of(ranges.near, ValueCounts::histogram));
-        self.whole.push(of(ranges.whole, ValueCounts::histogram));
-        self.octaves.push(of(ranges.octaves, ValueCounts::log2_histogram));
-        self.channels.push(tensor.channels.as_ref().map(|channels| Strip::new(channels, detail.cells)));
+        let of = |range: Option<(f64, f64)>, what| range.map_or_else(Packed::default, |range| {
+            Packed::new(range, &within(&counts, s.zeros.unwrap_or(0), &edges(range, detail.bins), what), detail)
+        });
+        let packed = [of(ranges.near, Over::Near), of(ranges.whole, Over::Whole), of(ranges.octaves, Over::Octaves)];
+        let columns = [&mut self.near, &mut self.whole, &mut self.octaves];
+        columns.into_iter().zip(packed).for_each(|(column, packed)| column.push(packed));
+        self.channels.push(tensor.channels.as_ref().map(|channels| Strip::new(channels, detail)));
         Ok(())
     }
 
@@ -223,55 +228,68 @@ impl Columns {
     }
 
     /// Adds what rates would cut.
-    pub(super) fn push_prospects(&mut self, prospects: &Prospects, left_out: &[Option<String>]) {
+    pub(super) fn push_prospects(&mut self, prospects: &Prospects, left_out: &[Option<String>], detail: Detail) {
         for (tensor, why) in prospects.tensors.iter().zip(left_out) {
             self.left_out.push(why.clone());
             let found = tensor.clone().unwrap_or_default();
-            self.uniform.push(found.uniform.iter().map(|cut| pack::short(cut.threshold)).collect());
+            self.uniform.push(found.uniform.iter().map(|cut| pack::short(cut.threshold, detail.significant)).collect());
             self.global.push(found.global.iter().map(|cut| cut.cut).collect());
         }
     }
 }
 
-fn packed(
-    counts: &ValueCounts,
-    range: Option<(f64, f64)>,
-    detail: Detail,
-    how: fn(&ValueCounts, &[f64]) -> Vec<f64>,
-) -> Packed {
-    let Some(range) = range else { return Packed::default() };
-    let edges = edges(range, detail.bins);
-    let found = within(counts, &edges, how);
-    let (text, most) = pack::counts(&found, detail.digits);
-    Packed(pack::short(Some(range.0)), pack::short(Some(range.1)), most, text)
+impl Packed {
+    fn new((from, to): (f64, f64), counts: &[f64], detail: Detail) -> Self {
+        let (text, most) = pack::counts(counts, detail.digits);
+        let edge = |value| pack::short(Some(value), detail.significant);
+        Self(edge(from), edge(to), most, text)
+    }
 }
 
-/// A histogram without what lies beyond its edges.
-pub(super) fn within(
-    counts: &ValueCounts,
-    edges: &[f64],
-    how: fn(&ValueCounts, &[f64]) -> Vec<f64>,
-) -> Vec<f64> {
+/// What a histogram is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Over {
+    /// The weights near their mean.
+    Near,
+    /// All of them: no weight lies beyond.
+    Whole,
+    /// The upper octaves of magnitudes.
+    Octaves,
+}
+
+/// A histogram without the zeros of a tensor, of which there are so many: after pruning they would dwarf the rest.
+pub(super) fn within(counts: &ValueCounts, zeros: u64, edges: &[f64], over: Over) -> Vec<f64> {
     let (Some(first), Some(last)) = (edges.first(), edges.last()) else { return Vec::new() };
     // A bin of its own on either side; the last edge itself belongs within.
-    let mut wide = vec![f64::NEG_INFINITY];
-    wide.extend(edges);
-    wide.pop();
+    let mut wide = vec![f64::NEG_INFINITY, *first];
+    wide.extend(&edges[1..edges.len() - 1]);
     wide.extend([last.next_up(), f64::INFINITY]);
-    debug_assert!(first < last);
-    let mut found = how(counts, &wide);
-    found.pop();
-    found.remove(0);
+    let mut found = match over {
+        Over::Octaves => counts.log2_histogram(&wide),
+        Over::Near | Over::Whole => counts.histogram(&wide),
+    };
+    let bins = edges.len() - 1;
+    if over == Over::Whole {
+        // Values that are known by their upper bits alone may seem to lie beyond.
+        found[1] += found[0];
+        found[bins] += found[bins + 1];
+    }
+    let mut found = found[1..=bins].to_vec();
+    if over != Over::Octaves && (*first..=*last).contains(&0.0) {
+        let at = edges[1..bins].partition_point(|edge| *edge <= 0.0);
+        found[at] = (found[at] - zeros as f64).max(0.0);
+    }
     found
 }
 
 impl Strip {
-    fn new(channels: &Channels, most: usize) -> Self {
-        let short = |found: Option<(u64, f64)>| found.and_then(|(i, v)| Some((i, pack::short(Some(v))?)));
-        let cells = merged(&channels.cells, most);
+    fn new(channels: &Channels, detail: Detail) -> Self {
+        let number = |value| pack::short(Some(value), detail.significant);
+        let short = |found: Option<(u64, f64)>| found.and_then(|(i, v)| Some((i, number(v)?)));
+        let cells = merged(&channels.cells, detail.cells);
         let shares = |value: fn(&ChannelCell) -> Option<f64>| {
             let (text, most) = pack::shares(&cells.iter().map(value).collect::<Vec<_>>());
-            (text, pack::short(Some(most)).unwrap_or(0.0))
+            (text, number(most).unwrap_or(0.0))
         };
         let dead = if channels.dead == 0 {
             String::new()

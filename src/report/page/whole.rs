@@ -1,10 +1,11 @@
 //! Pictures of a whole model, or of two.
 
-use super::tensors::{Ranges, edges, within};
+use super::tensors::{Over, Ranges, edges, within};
 use crate::Result;
 use crate::report::figure::{Figure, HistogramFigure, Mark};
+use crate::report::number;
 use crate::stats::Statistics;
-use crate::survey::{Survey, ValueCounts};
+use crate::survey::Survey;
 
 const BINS: usize = 120;
 /// Bins of octaves: four each.
@@ -46,15 +47,12 @@ impl Histograms {
         let mut this = Self { near, whole, octaves: empty(ranges.octaves, BINS_OF_OCTAVES), total };
         for tensor in tensors {
             let counts = survey.counts(*tensor)?;
-            let add = |into: &mut Option<Summed>, how: fn(&ValueCounts, &[f64]) -> Vec<f64>| {
-                if let Some(sum) = into {
-                    let found = within(&counts, &sum.edges, how);
-                    sum.counts.iter_mut().zip(found).for_each(|(sum, count)| *sum += count);
-                }
-            };
-            add(&mut this.near, ValueCounts::histogram);
-            add(&mut this.whole, ValueCounts::histogram);
-            add(&mut this.octaves, ValueCounts::log2_histogram);
+            let zeros = survey.tensors[*tensor].entry.statistics.zeros.unwrap_or(0);
+            let sums = [(&mut this.near, Over::Near), (&mut this.whole, Over::Whole), (&mut this.octaves, Over::Octaves)];
+            for (sum, over) in sums.into_iter().filter_map(|(sum, over)| Some((sum.as_mut()?, over))) {
+                let found = within(&counts, zeros, &sum.edges, over);
+                sum.counts.iter_mut().zip(found).for_each(|(sum, count)| *sum += count);
+            }
         }
         Ok(this)
     }
@@ -65,30 +63,29 @@ impl Histograms {
         let finite = (s.count - s.nan - s.inf) as f64;
         let normal = s.mean.zip(s.variance).filter(|(_, variance)| *variance > 0.0);
         let normal = normal.map(|(mean, variance)| (mean, variance.sqrt(), finite));
-        let mut figures = Vec::new();
-        let mut draw = |name: &str, title: String, what, log, sum: &Option<Summed>, earlier: Option<&Summed>, marks| {
-            let Some(Summed { edges, counts }) = sum else { return Ok(()) };
-            let normal = normal.filter(|_| what == WEIGHT);
-            let zeros = if what == WEIGHT { 0.0 } else { s.zeros.unwrap_or(0) as f64 };
-            let beyond = (finite - zeros - counts.iter().sum::<f64>()).max(0.0);
-            let before = earlier.map(|earlier| earlier.counts.as_slice());
-            let name = format!("{prefix}{name}");
-            let drawn = HistogramFigure { name: &name, title, what, edges, counts, before, beyond, normal, log, marks };
-            figures.push(drawn.draw()?);
-            Ok(())
+        let zeros = s.zeros.unwrap_or(0);
+        let weight = match zeros {
+            0 => "weight".to_owned(),
+            zeros => format!("weight, {} zeros left out", number::count(zeros)),
         };
-        let near = before.and_then(|before| before.near.as_ref());
-        draw("histogram", format!("{of}: weights"), WEIGHT, false, &self.near, near, Vec::new())?;
-        let whole = before.and_then(|before| before.whole.as_ref());
-        draw("histogram-log", format!("{of}: weights, all of them"), WEIGHT, true, &self.whole, whole, Vec::new())?;
-        let octaves = before.and_then(|before| before.octaves.as_ref());
-        let title = format!("{of}: magnitudes");
-        draw("magnitudes", title, "log2 |w|, zeros left out", false, &self.octaves, octaves, marks.to_vec())?;
+        let all = |of: fn(&Self) -> &Option<Summed>| (of(self).as_ref(), before.and_then(|before| of(before).as_ref()));
+        let (near, whole, octaves) = (all(|h| &h.near), all(|h| &h.whole), all(|h| &h.octaves));
+        let three = [
+            ("histogram", format!("{of}: weights"), weight.as_str(), near, normal, Vec::new()),
+            ("histogram-log", format!("{of}: weights, all of them"), weight.as_str(), whole, normal, Vec::new()),
+            ("magnitudes", format!("{of}: magnitudes"), "log2 |w|, zeros left out", octaves, None, marks.to_vec()),
+        ];
+        let mut figures = Vec::new();
+        for (name, title, what, (sum, earlier), normal, marks) in three {
+            let Some(Summed { edges, counts }) = sum else { continue };
+            let log = name == "histogram-log";
+            let beyond = if log { 0.0 } else { (finite - zeros as f64 - counts.iter().sum::<f64>()).max(0.0) };
+            let (name, before) = (format!("{prefix}{name}"), earlier.map(|earlier| earlier.counts.as_slice()));
+            figures.push(HistogramFigure { name: &name, title, what, edges, counts, before, beyond, normal, log, marks }.draw()?);
+        }
         Ok(figures)
     }
 }
-
-const WEIGHT: &str = "weight";
 
 /// A mark at a magnitude.
 pub(super) fn at_magnitude(magnitude: f64, label: String) -> Option<Mark> {

@@ -40,6 +40,9 @@
   };
   const shares = (text) => [...text].map((digit) => VALUE.get(digit) / 63);
 
+  // Of a very long name its beginning and its end.
+  const brief = (name) => (name.length > 160 ? `${name.slice(0, 100)}…${name.slice(-40)}` : name);
+
   const sigma = (of, i) => (of.variance[i] > 0 ? Math.sqrt(of.variance[i]) : null);
   const largest = (of, i) => (of.max[i] === null ? null : Math.max(Math.abs(of.min[i]), Math.abs(of.max[i])));
   const outlier = (of, i) => (sigma(of, i) === null ? null : largest(of, i) / sigma(of, i));
@@ -244,8 +247,9 @@
     const was = past ? [['bar was', 'before'], ['bar', 'after']] : [['bar', 'weights']];
     const bell = normal ? [['normal', 'normal distribution of the same mean and variance']] : [];
     const add = (title, picture, entries) => picture && body.append(html('h3', {}, title), legend(entries), picture);
-    add('Weights', histogram({ ...of('near'), normal, what: 'weight, to 6 σ about the mean', marks: beside }), [...was, ...bell, ...marked.filter(() => threshold)]);
-    add('All weights', histogram({ ...of('whole'), normal, log: true, what: 'weight', marks: beside }), [...was, ...bell, ...marked.filter(() => threshold)]);
+    const weight = now.zeros[i] ? 'weight, zeros left out' : 'weight';
+    add('Weights', histogram({ ...of('near'), normal, what: `${weight}; to 6 σ about the mean`, marks: beside }), [...was, ...bell, ...marked.filter(() => threshold)]);
+    add('All weights', histogram({ ...of('whole'), normal, log: true, what: weight, marks: beside }), [...was, ...bell, ...marked.filter(() => threshold)]);
     add('Magnitudes', histogram({ ...of('octaves'), what: 'log2 |w|, zeros left out', marks }), [...was, ...marked]);
     for (const [title, columns] of past ? [['Channels before', past], ['Channels after', now]] : [['Channels', now]]) {
       if (columns.channels[i]) body.append(html('h3', {}, title), strip(columns.channels[i]));
@@ -290,6 +294,7 @@
     (i) => { const was = tensors[name][i]; const is = there(i) ? now(i)[name][i] : null; return was === null || is === null ? NONE : (is > was ? '+' : '') + text(is - was); });
   const columns = [
     { title: 'name', value: (i) => i, words: true, first: 1 },
+    { title: 'histogram', picture: (i) => spark(now(i).near[i], after && there(i) ? tensors.near[i] : null) },
     { title: 'dtype', value: (i) => tensors.dtype[i], text: (i) => tensors.dtype[i], words: true, first: 1 },
     { title: 'shape', value: (i) => tensors.count[i], words: true, first: -1,
       text: (i) => (after && there(i) && dimensions(after.shape[i]) !== dimensions(tensors.shape[i]) ? `${dimensions(tensors.shape[i])} → ${dimensions(after.shape[i])}` : dimensions(tensors.shape[i])) },
@@ -303,7 +308,6 @@
       number(`global ${Math.round(100 * rate)} %`, (i) => (tensors.left_out[i] ? null : tensors.global[i][k] / (tensors.count[i] || 1)),
         (i) => (tensors.left_out[i] ? NONE : percent(tensors.global[i][k], tensors.count[i]))))),
     number('dead', (i) => (now(i).channels[i] ? now(i).channels[i][2] : null), (i) => (now(i).channels[i] ? whole(now(i).channels[i][2]) : NONE)),
-    { title: 'histogram', picture: (i) => spark(now(i).near[i], after && there(i) ? tensors.near[i] : null) },
   ];
 
   const head = html('tr');
@@ -329,7 +333,7 @@
   const filter = document.getElementById('filter');
   const kind = document.getElementById('kind');
   const only = document.getElementById('only');
-  data.kinds.forEach((name, index) => kind.append(html('option', { value: index }, name)));
+  data.kinds.forEach((name, index) => kind.append(html('option', { value: index }, brief(name))));
   const sets = [
     ['all', () => true],
     ['two axes and more', (i) => tensors.shape[i].length > 1],
@@ -385,7 +389,7 @@
     const line = html('tr');
     columns.forEach((column, index) => {
       if (index === 0) {
-        line.append(html('th', { scope: 'row' }, html('button', { type: 'button', class: 'link', 'data-tensor': i }, tensors.name[i])));
+        line.append(html('th', { scope: 'row' }, html('button', { type: 'button', class: 'link', 'data-tensor': i, title: tensors.name[i] }, brief(tensors.name[i]))));
       } else {
         line.append(html('td', column.words ? { class: 'words' } : {}, column.picture ? column.picture(i) : column.text(i)));
       }
