@@ -66,7 +66,8 @@
 //! # Features
 //!
 //! - `gpu` (default): the GPU engine, through wgpu on Vulkan, Metal or DX12, and the module `gpu`.
-//! - `cli` (default): the binary, and the module `report`, which writes entries as tables, JSON, CSV and Markdown.
+//! - `cli` (default): the binary, and the module `report`, which writes entries as tables, JSON, CSV and Markdown, and pages.
+//! - `png` (default): pictures of reports as PNG.
 //! - `eval` (default): `evaluate::OnnxEvaluator`, which runs ONNX networks by the crate rten, and recalibration.
 //! - `train`: the module `train`, which trains ONNX networks with the crate burn; `train-gpu`: on a GPU, too.
 //!

@@ -27,6 +27,9 @@ struct Table {
     of: Option<(usize, u64)>,
 }
 
+/// Bytes that stay in a core's innermost cache while they are counted and summed.
+const NEAR_BYTES: usize = 8 << 10;
+
 type Cells = Vec<(u16, u64)>;
 
 /// Counts that threads have handed in, by tensor.
@@ -141,13 +144,22 @@ impl Scratch {
         let (float, kind) = (piece.float, piece.layout.kind);
         let by_counts = float.bits() <= 16;
         let (mut whole, mut channels) = (Moments::default(), Vec::new());
-        count(float, bytes);
         match (by_counts, kind) {
-            (true, Kind::Whole) => {}
+            (true, Kind::Whole) => count(float, bytes),
             (true, Kind::Rows) => {
-                channels.extend(piece.layout.runs(piece.region).map(|run| self.spread(float, &bytes[range(run, float)])));
+                // A few rows are counted and summed while they are in the innermost cache.
+                let mut counted = 0;
+                for run in piece.layout.runs(piece.region) {
+                    let range = range(run, float);
+                    if range.end - counted >= NEAR_BYTES || range.end == bytes.len() {
+                        count(float, &bytes[counted..range.end]);
+                        counted = range.end;
+                    }
+                    channels.push(self.spread(float, &bytes[range]));
+                }
             }
             _ => {
+                count(float, bytes);
                 let found = self.moments(piece, bytes, Values::Weights);
                 if kind != Kind::Whole {
                     channels.extend(found.iter().map(Spread::from));

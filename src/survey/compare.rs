@@ -76,7 +76,8 @@ fn change(before: &mut Survey, index: usize, after: &mut Survey, other: usize) -
         Some(_) if resized => zeros_after <= zeros_before,
         Some(lost) => sum(lost) == gained && zeros_after >= zeros_before,
     };
-    let range = lost.filter(|_| only_cut && !resized).and_then(|lost| Some((lost.first()?.middle(), lost.last()?.middle())));
+    let range =
+        lost.filter(|_| only_cut && !resized).and_then(|lost| Some((lost.first()?.middle(), lost.last()?.middle())));
     let least_left = b.magnitudes().iter().find(|cell| cell.low > 0.0).map(|cell| cell.middle());
     Ok(Change {
         before: index,

@@ -37,9 +37,11 @@ impl ValueCounts {
     /// Of the upper 16 bits of weights of `float` and their counts, in any order; bits that come twice add up.
     pub(crate) fn new(float: Float, mut cells: Vec<(u16, u64)>) -> Self {
         cells.sort_unstable_by_key(|(bits, _)| *bits);
-        cells.dedup_by(|next, kept| next.0 == kept.0 && {
-            kept.1 += next.1;
-            true
+        cells.dedup_by(|next, kept| {
+            next.0 == kept.0 && {
+                kept.1 += next.1;
+                true
+            }
         });
         cells.retain(|(_, count)| *count > 0);
         Self { float, cells }
@@ -103,10 +105,12 @@ impl ValueCounts {
         let split = self.cells.partition_point(|(bits, _)| *bits < sign);
         let (positive, negative) = self.cells.split_at(split);
         let finite = move |bits: u16| self.range(bits).filter(|(low, _)| low.is_finite());
-        let below = negative.iter().rev().filter_map(move |(bits, count)| {
-            finite(bits & !sign).map(|(low, high)| (-high, -low, *count))
-        });
-        let above = positive.iter().filter_map(move |(bits, count)| finite(*bits).map(|(low, high)| (low, high, *count)));
+        let below = negative
+            .iter()
+            .rev()
+            .filter_map(move |(bits, count)| finite(bits & !sign).map(|(low, high)| (-high, -low, *count)));
+        let above =
+            positive.iter().filter_map(move |(bits, count)| finite(*bits).map(|(low, high)| (low, high, *count)));
         below.chain(above)
     }
 

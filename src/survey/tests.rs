@@ -139,7 +139,8 @@ fn ranked(model: &Checkpoint, names: &[&str]) -> Vec<(f64, String)> {
         let tensor = model.get(name).unwrap();
         let (float, mut bytes) = (tensor.float().unwrap(), vec![0; tensor.bytes() as usize]);
         model.read_exact_at(tensor, 0, &mut bytes).unwrap();
-        let values = (0..tensor.elements() as usize).map(|i| float.value(crate::order::bits_at(float, &bytes, i)).abs());
+        let values =
+            (0..tensor.elements() as usize).map(|i| float.value(crate::order::bits_at(float, &bytes, i)).abs());
         all.extend(values.filter(|w| !w.is_nan()).map(|w| (w, (*name).to_owned())));
     }
     all.sort_by(|a, b| a.0.total_cmp(&b.0));

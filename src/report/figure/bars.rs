@@ -76,7 +76,10 @@ impl Bars<'_> {
         let (ticks, label): (Vec<f64>, Box<dyn Fn(f64) -> String>) = if self.log {
             let step = ((to - from) / 8.0).ceil().max(1.0) as usize;
             let powers = (from as i32..=to as i32).step_by(step).map(f64::from);
-            (powers.map(f64::exp2).collect(), Box::new(|tick: f64| if tick < 1.0 { number::real(Some(tick)) } else { format!("{tick}") }))
+            (
+                powers.map(f64::exp2).collect(),
+                Box::new(|tick: f64| if tick < 1.0 { number::real(Some(tick)) } else { format!("{tick}") }),
+            )
         } else {
             let axis = Axis::new(from, to);
             (axis.ticks.clone(), Box::new(move |tick| axis.label(tick)))

@@ -135,7 +135,11 @@ impl HistogramFigure<'_> {
             dashed(root, (at, top), (at, bottom), 5, VERMILLION.stroke_width(2))?;
             let (anchor, x) = if at > (left + right) / 2 { (HPos::Right, at - 6) } else { (HPos::Left, at + 6) };
             let (y, width) = (top + 4 + 20 * i as i32, text_width(&mark.label));
-            let behind = if at > (left + right) / 2 { [(x - width - 3, y - 2), (x + 3, y + 16)] } else { [(x - 3, y - 2), (x + width + 3, y + 16)] };
+            let behind = if at > (left + right) / 2 {
+                [(x - width - 3, y - 2), (x + 3, y + 16)]
+            } else {
+                [(x - 3, y - 2), (x + width + 3, y + 16)]
+            };
             root.draw(&Rectangle::new(behind, WHITE.mix(0.8).filled()))?;
             root.draw(&Text::new(mark.label.clone(), (x, y), anchored(14, INK, anchor, VPos::Top)))?;
         }

@@ -73,7 +73,8 @@ impl Map<'_> {
 
     /// Left, upper, right and lower edge of a cell.
     fn place(&self, column: usize, row: usize) -> (At, At) {
-        let x = |column: usize| LEFT + ((RIGHT - LEFT) as i64 * column as i64 / self.columns.len().max(1) as i64) as i32;
+        let x =
+            |column: usize| LEFT + ((RIGHT - LEFT) as i64 * column as i64 / self.columns.len().max(1) as i64) as i32;
         let y = TOP + ROW * row as i32;
         ((x(column), y), (x(column + 1), y + ROW))
     }

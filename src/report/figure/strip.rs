@@ -36,8 +36,7 @@ pub(in crate::report) fn strip(name: &str, title: &str, channels: &Channels) -> 
             let most = channels.cells.iter().filter_map(value).fold(f64::MIN_POSITIVE, f64::max);
             for (i, cell) in channels.cells.iter().enumerate() {
                 let corners = [(x(i), y), (x(i + 1), y + 24)];
-                let colour: RGBColor =
-                    ViridisRGB::get_color_normalized(value(cell).unwrap_or(0.0) / most, 0.0, 1.0);
+                let colour: RGBColor = ViridisRGB::get_color_normalized(value(cell).unwrap_or(0.0) / most, 0.0, 1.0);
                 root.draw(&Rectangle::new(corners, colour.filled()))?;
             }
             Ok(())
@@ -49,7 +48,8 @@ pub(in crate::report) fn strip(name: &str, title: &str, channels: &Channels) -> 
             root.draw(&Polygon::new(vec![(middle - 4, y + 7), (middle + 4, y + 7), (middle, y)], VERMILLION.filled()))?;
         }
         let last = channels.count.saturating_sub(1);
-        let dead = if channels.dead > 0 { format!("; {} dead ones under the marks", channels.dead) } else { String::new() };
+        let dead =
+            if channels.dead > 0 { format!("; {} dead ones under the marks", channels.dead) } else { String::new() };
         let text = format!("output channels 0 to {last}; dark is 0, light the most{dead}");
         let style = anchored(14, INK, HPos::Left, VPos::Bottom);
         root.draw(&Text::new(text, (left, HEIGHT as i32 - 10), style))?;

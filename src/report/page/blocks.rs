@@ -126,7 +126,11 @@ mod tests {
         let blocks = vec![
             Block::Text(evil.to_owned()),
             Block::Facts(vec![Fact::new("weights", evil).note(evil)]),
-            Block::Table(Table { caption: evil.to_owned(), head: vec!["a"], rows: vec![vec![evil.to_owned(), evil.to_owned()]] }),
+            Block::Table(Table {
+                caption: evil.to_owned(),
+                head: vec!["a"],
+                rows: vec![vec![evil.to_owned(), evil.to_owned()]],
+            }),
         ];
         let section = Section { id: "a", heading: evil.to_owned(), blocks };
         let page = html(evil, evil, &[section], &[evil]).unwrap();

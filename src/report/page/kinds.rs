@@ -135,7 +135,13 @@ mod tests {
 
     #[test]
     fn transformers_and_convolutional_networks() {
-        let found = kinds(&["embed.weight", "layers.0.q.weight", "layers.0.up.weight", "layers.1.q.weight", "layers.10.q.weight"]);
+        let found = kinds(&[
+            "embed.weight",
+            "layers.0.q.weight",
+            "layers.0.up.weight",
+            "layers.1.q.weight",
+            "layers.10.q.weight",
+        ]);
         assert_eq!(found.rows, ["embed.weight", "layers.*.q.weight", "layers.*.up.weight"]);
         assert_eq!(found.columns, ["–", "0", "1", "10"]);
         assert_eq!(found.places, [(0, 0), (1, 1), (2, 1), (1, 2), (1, 3)]);

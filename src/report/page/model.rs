@@ -29,14 +29,16 @@ pub(super) fn sections(model: &mut Model) -> Result<(Vec<Section>, Data)> {
         Section { id: "histogram", heading: "Weights".to_owned(), blocks: histograms(model, &found)? },
         Section { id: "layers", heading: "Layers".to_owned(), blocks: maps(model, &kinds)? },
         Section { id: "outliers", heading: "Outliers".to_owned(), blocks: outliers(model)? },
-        Section { id: "prospects", heading: "What pruning would cut".to_owned(), blocks: foretold(model, &found, &kinds)? },
+        Section {
+            id: "prospects",
+            heading: "What pruning would cut".to_owned(),
+            blocks: foretold(model, &found, &kinds)?,
+        },
         Section {
             id: "tensors",
             heading: "Tensors".to_owned(),
             blocks: vec![
-                Block::Text(
-                    "Sort by the headings; a name opens the tensor's histograms and channels.".to_owned(),
-                ),
+                Block::Text("Sort by the headings; a name opens the tensor's histograms and channels.".to_owned()),
                 Block::Tensors { compared: false },
             ],
         },
@@ -104,7 +106,8 @@ pub(super) fn totals(model: &Model) -> Vec<Block> {
             None => dtypes.push((dtype, tensor.entry.statistics.count)),
         }
     }
-    let dtypes: Vec<String> = dtypes.iter().map(|(name, n)| format!("{name} {}", number::percent(*n, s.count))).collect();
+    let dtypes: Vec<String> =
+        dtypes.iter().map(|(name, n)| format!("{name} {}", number::percent(*n, s.count))).collect();
     let skipped = survey.skipped.len();
     let skipped = if skipped > 0 { format!("{skipped} more are not analysed") } else { String::new() };
     let zeros = s.zeros.unwrap_or(0);
@@ -208,8 +211,10 @@ fn outliers(model: &Model) -> Result<Vec<Block>> {
     };
     let tensors = &model.survey.tensors;
     // A norm's weights lie about 1, not about 0: their σ says nothing of how far out they are.
-    let mut found: Vec<(usize, f64, u64)> =
-        mapped(tensors).into_iter().filter_map(|i| ratio(&tensors[i]).map(|(ratio, count)| (i, ratio, count))).collect();
+    let mut found: Vec<(usize, f64, u64)> = mapped(tensors)
+        .into_iter()
+        .filter_map(|i| ratio(&tensors[i]).map(|(ratio, count)| (i, ratio, count)))
+        .collect();
     found.retain(|(_, ratio, _)| ratio.is_finite());
     // By how much they exceed what is to be expected of as many weights.
     let expected = |count: u64| (2.0 * (count as f64).ln()).sqrt();

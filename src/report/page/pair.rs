@@ -37,11 +37,7 @@ pub(super) fn sections(before: &mut Model, after: &mut Model) -> Result<(Vec<Sec
 }
 
 /// The same as pictures.
-pub(super) fn figures(
-    before: &mut Model,
-    after: &mut Model,
-    each: &mut dyn FnMut(Figure) -> Result<()>,
-) -> Result<()> {
+pub(super) fn figures(before: &mut Model, after: &mut Model, each: &mut dyn FnMut(Figure) -> Result<()>) -> Result<()> {
     let found = compare(before.survey, after.survey)?;
     let blocks = [
         cuts(before, after, &found)?,
@@ -74,7 +70,9 @@ fn totals(before: &Model, after: &Model, found: &Comparison) -> Vec<Block> {
     let share = |zeros, count| number::percent(zeros, count);
     rows.push(vec!["sparsity".to_owned(), share(zeros_a, a.count), share(zeros_b, b.count), String::new()]);
     let difference = |a: Option<f64>, b: Option<f64>| {
-        a.zip(b).filter(|(a, b)| a != b).map_or_else(String::new, |(a, b)| format!("{}{}", if b >= a { "+" } else { "" }, number::real(Some(b - a))))
+        a.zip(b).filter(|(a, b)| a != b).map_or_else(String::new, |(a, b)| {
+            format!("{}{}", if b >= a { "+" } else { "" }, number::real(Some(b - a)))
+        })
     };
     for (name, a, b) in [
         ("mean", a.mean, b.mean),
@@ -127,7 +125,8 @@ fn cuts(before: &Model, after: &Model, found: &Comparison) -> Result<Vec<Block>>
         format!("In {} of them other weights changed, too, as they do in training.", cut.len() - only)
     };
     let revived: u64 = found.changes.iter().map(|change| change.revived).sum();
-    let revived = if revived > 0 { format!(" {} zeros became weights.", number::grouped(revived)) } else { String::new() };
+    let revived =
+        if revived > 0 { format!(" {} zeros became weights.", number::grouped(revived)) } else { String::new() };
     let text = Block::Text(format!("{} tensors lost weights. {how}{revived}", cut.len()));
     if cut.len() > BARS {
         let kinds = kinds(before.survey);
@@ -142,7 +141,13 @@ fn cuts(before: &Model, after: &Model, found: &Comparison) -> Result<Vec<Block>>
             Some((_, high)) => format!("{:.1} %, |w| to {}", share(change), number::real(Some(high))),
             None => format!("{:.1} %", share(change)),
         };
-        Bar { name: tensors[change.before].entry.name.clone(), value: share(change), reference: None, before: None, label }
+        Bar {
+            name: tensors[change.before].entry.name.clone(),
+            value: share(change),
+            reference: None,
+            before: None,
+            label,
+        }
     };
     let bars: Vec<Bar> = cut.iter().map(bar).collect();
     let title = format!("What went from {} to {}", safe(&before.name, 36), safe(&after.name, 36));
@@ -272,8 +277,10 @@ fn only_one(before: &Model, after: &Model, found: &Comparison) -> Option<Section
         };
         (!rows.is_empty()).then(|| Block::Table(Table { caption, head: vec!["name", "dtype", "shape"], rows }))
     };
-    let blocks: Vec<Block> =
-        [list(before, &found.removed, "Only before"), list(after, &found.added, "Only after")].into_iter().flatten().collect();
+    let blocks: Vec<Block> = [list(before, &found.removed, "Only before"), list(after, &found.added, "Only after")]
+        .into_iter()
+        .flatten()
+        .collect();
     (!blocks.is_empty()).then(|| Section { id: "one", heading: "Only in one of them".to_owned(), blocks })
 }
 

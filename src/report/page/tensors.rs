@@ -133,11 +133,7 @@ impl Ranges {
         });
         let top = s.abs_max.filter(|most| *most > 0.0).map(|most| most.log2().floor() + 1.0);
         let finite = |(low, high): &(f64, f64)| (high - low).is_finite() && high - low > 0.0;
-        Self {
-            near: near.filter(finite),
-            whole: whole.filter(finite),
-            octaves: top.map(|top| (top - OCTAVES, top)),
-        }
+        Self { near: near.filter(finite), whole: whole.filter(finite), octaves: top.map(|top| (top - OCTAVES, top)) }
     }
 
     /// Ranges of two models together.
@@ -202,9 +198,11 @@ impl Columns {
             Some(other) => ranges.with(other),
             None => ranges,
         };
-        let of = |range: Option<(f64, f64)>, what| range.map_or_else(Packed::default, |range| {
-            Packed::new(range, &within(&counts, s.zeros.unwrap_or(0), &edges(range, detail.bins), what), detail)
-        });
+        let of = |range: Option<(f64, f64)>, what| {
+            range.map_or_else(Packed::default, |range| {
+                Packed::new(range, &within(&counts, s.zeros.unwrap_or(0), &edges(range, detail.bins), what), detail)
+            })
+        };
         let packed = [of(ranges.near, Over::Near), of(ranges.whole, Over::Whole), of(ranges.octaves, Over::Octaves)];
         let columns = [&mut self.near, &mut self.whole, &mut self.octaves];
         columns.into_iter().zip(packed).for_each(|(column, packed)| column.push(packed));

@@ -48,7 +48,8 @@ impl Histograms {
         for tensor in tensors {
             let counts = survey.counts(*tensor)?;
             let zeros = survey.tensors[*tensor].entry.statistics.zeros.unwrap_or(0);
-            let sums = [(&mut this.near, Over::Near), (&mut this.whole, Over::Whole), (&mut this.octaves, Over::Octaves)];
+            let sums =
+                [(&mut this.near, Over::Near), (&mut this.whole, Over::Whole), (&mut this.octaves, Over::Octaves)];
             for (sum, over) in sums.into_iter().filter_map(|(sum, over)| Some((sum.as_mut()?, over))) {
                 let found = within(&counts, zeros, &sum.edges, over);
                 sum.counts.iter_mut().zip(found).for_each(|(sum, count)| *sum += count);
@@ -81,7 +82,10 @@ impl Histograms {
             let log = name == "histogram-log";
             let beyond = if log { 0.0 } else { (finite - zeros as f64 - counts.iter().sum::<f64>()).max(0.0) };
             let (name, before) = (format!("{prefix}{name}"), earlier.map(|earlier| earlier.counts.as_slice()));
-            figures.push(HistogramFigure { name: &name, title, what, edges, counts, before, beyond, normal, log, marks }.draw()?);
+            figures.push(
+                HistogramFigure { name: &name, title, what, edges, counts, before, beyond, normal, log, marks }
+                    .draw()?,
+            );
         }
         Ok(figures)
     }
