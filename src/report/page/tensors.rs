@@ -325,5 +325,6 @@ fn merged(cells: &[ChannelCell], most: usize) -> Vec<ChannelCell> {
 
 /// The kinds of a survey's tensors.
 pub(super) fn kinds(survey: &Survey) -> Kinds {
-    Kinds::new(survey.tensors.iter().map(|t| (t.entry.name.as_str(), t.entry.statistics.count)))
+    let names: Vec<String> = survey.tensors.iter().map(|tensor| crate::escape(&tensor.entry.name)).collect();
+    Kinds::new(names.iter().zip(&survey.tensors).map(|(name, tensor)| (name.as_str(), tensor.entry.statistics.count)))
 }
