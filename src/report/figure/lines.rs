@@ -62,7 +62,7 @@ impl Lines<'_> {
             root.draw(&Text::new(format!("{tick:.0}"), (across(tick - 1.0), bottom + 6), style))?;
         }
         const COLOURS: [RGBColor; 4] = [BLUE, GREEN, ORANGE, VERMILLION];
-        let (mut x, mut taken) = (left, Vec::<i32>::new());
+        let (mut x, mut ends) = (left, Vec::new());
         for (index, line) in self.lines.iter().enumerate() {
             let colour = COLOURS[index % COLOURS.len()];
             let step = line.values.len().div_ceil(POINTS).max(1);
@@ -83,20 +83,13 @@ impl Lines<'_> {
                     self.mark(root, index, *point, colour)?;
                 }
             }
-            if let Some((_, y)) = points.last() {
-                let mut y = *y;
-                while taken.iter().any(|other| (other - y).abs() < 16) {
-                    y += 16;
-                }
-                taken.push(y);
-                let style = anchored(14, INK, HPos::Left, VPos::Center);
-                root.draw(&Text::new(line.name.clone(), (right + 10, y), style))?;
-            }
+            ends.extend(points.last().map(|(_, y)| (*y, line.name.clone())));
             root.draw(&PathElement::new(points, colour.stroke_width(2)))?;
             self.mark(root, index, (x + 6, 50), colour)?;
             root.draw(&Text::new(line.name.clone(), (x + 18, 50), anchored(14, INK, HPos::Left, VPos::Center)))?;
             x += 40 + text_width(&line.name);
         }
+        self.name_ends(root, ends, right + 10)?;
         if self.lines.iter().any(|line| line.level.is_some()) {
             dashed(root, (x, 50), (x + 24, 50), 6, INK.stroke_width(1))?;
             let style = anchored(14, INK, HPos::Left, VPos::Center);
@@ -106,6 +99,23 @@ impl Lines<'_> {
         root.draw(&Text::new(self.x.to_owned(), ((left + right) / 2, HEIGHT as i32 - 10), style))?;
         let style = font(15, INK).transform(FontTransform::Rotate270);
         root.draw(&Text::new(self.y.to_owned(), (10, (top + bottom) / 2 + 4 * self.y.len() as i32), style))?;
+        Ok(())
+    }
+
+    /// Names beside the ends of lines, apart and in their order: the last line is the highest.
+    fn name_ends(&self, root: &Area<'_>, mut ends: Vec<(i32, String)>, x: i32) -> Drawn {
+        const APART: i32 = 16;
+        ends.reverse();
+        ends.sort_by_key(|(y, _)| *y);
+        // From below, upwards: there is room above, and the axis below.
+        let mut lowest = i32::MAX;
+        for (y, _) in ends.iter_mut().rev() {
+            *y = (*y).min(lowest);
+            lowest = *y - APART;
+        }
+        for (y, name) in ends {
+            root.draw(&Text::new(name, (x, y), anchored(14, INK, HPos::Left, VPos::Center)))?;
+        }
         Ok(())
     }
 

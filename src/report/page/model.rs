@@ -241,8 +241,9 @@ fn outliers(model: &Model) -> Result<Vec<Block>> {
     };
     Ok(vec![
         Block::Text(format!(
-            "The {} tensors whose largest weight exceeds most what the largest of as many normally distributed weights would \
-             be, √(2 ln n) σ. Weights so far out suffer most from coarse quantization, and are last to be cut by magnitude.",
+            "The largest weight of each tensor beside what the largest of as many normally distributed weights would be, \
+             √(2 ln n) σ: the {} tensors where it is most in comparison. Weights far beyond that suffer most from coarse \
+             quantization, and are last to be cut by magnitude.",
             bars.len()
         )),
         Block::Figure(Box::new(figure.draw()?), Vec::new()),
