@@ -137,7 +137,10 @@ fn two_models_say_what_was_cut() {
     let summary: Value = serde_json::from_slice(&succeeds(&cut).stdout).expect("JSON");
     succeeds(&["report", NARROW, &out, "-o", &html, "--engine", "cpu"]);
     let page = fs::read_to_string(html).expect("the page");
-    assert!(page.contains("The files are as large as before") && page.contains("What is left is as it was."));
+    assert!(
+        page.contains("The files are as large as before")
+            && page.contains("What is left is as it was, as far as how often each value occurs tells.")
+    );
     let data = data(&page);
     for tensor in summary["tensors"].as_array().expect("tensors") {
         let at = place(&data, tensor["name"].as_str().expect("a name"));
@@ -166,12 +169,13 @@ fn names_are_text_wherever_they_stand() {
     let tensors: Vec<_> = names.iter().map(|name| (*name, vec![5, 8], ramp.clone())).collect();
     write(&a, &tensors);
     write(&b, &tensors[1..].iter().map(|(n, s, w)| (*n, s.clone(), w[..].to_vec())).collect::<Vec<_>>());
-    for page in [page(&[&a]), page(&[&a, &b])] {
+    let alone = page(&[&a]);
+    assert!(alone.contains("&lt;img src=x") && alone.contains("a&amp;lt;b"));
+    for page in [alone, page(&[&a, &b])] {
         assert_eq!(page.matches("<script").count(), 2, "its data and its own");
         for evil in ["<img", "<svg onload", "alert(1)</script>", "\u{202e}", "\u{1b}", "\u{2028}", "<!--"] {
             assert!(!page.contains(evil), "{evil:?}");
         }
-        assert!(page.contains("&lt;img src=x") && page.contains("a&amp;lt;b"));
         assert!(page.contains("script-src 'sha256-"), "only its own script may run");
     }
 }
@@ -222,7 +226,7 @@ fn pictures_are_files() {
     let formats = if cfg!(feature = "png") { &["svg", "png"][..] } else { &["svg"] };
     for format in formats {
         let out = path(&folder, format);
-        succeeds(&["report", MODEL, "--only", "*.weight", "--format", format, "-o", &out]);
+        succeeds(&["report", MODEL, "--only", "features.*1*.weight", "--format", format, "-o", &out]);
         let found = files(Path::new(&out));
         let named = |name: &str| found.iter().any(|file| file.ends_with(format!("{name}.{format}")));
         for name in ["histogram", "histogram-log", "magnitudes", "map-variance", "outliers", "prospects", "map-global"]
@@ -230,7 +234,7 @@ fn pictures_are_files() {
             assert!(named(name), "{name}: {found:?}");
         }
         let of_tensors = found.iter().filter(|file| file.parent().is_some_and(|parent| parent.ends_with("tensors")));
-        assert!(of_tensors.count() > 20, "{found:?}");
+        assert!(of_tensors.count() >= 10, "{found:?}");
         for file in &found {
             let bytes = fs::read(file).expect("a picture");
             if *format == "svg" {

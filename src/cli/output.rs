@@ -103,7 +103,7 @@ impl Output {
 }
 
 /// A rename is durable once the folder is.
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent().filter(|folder| cfg!(unix) && !folder.as_os_str().is_empty()) {
         // Some network file systems cannot sync a folder; the file itself is safe.
         Some(folder) => File::open(folder).and_then(|folder| folder.sync_all()).or(Ok(())),

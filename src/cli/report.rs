@@ -13,7 +13,7 @@ use secateur::{Engine, Error, Progress, Result, prune};
 
 use super::common::Shared;
 use super::note;
-use super::output::Output;
+use super::output::{Output, sync_folder};
 use super::progress::Bar;
 
 /// Pixels of a PNG for each of an SVG: sharp on any screen and in print.
@@ -152,11 +152,18 @@ impl Target {
                 let extension = out.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
                 if !["html", "htm"].iter().any(|html| extension.eq_ignore_ascii_case(html)) {
                     // Whatever else it replaced would be no page.
-                    return refuse(out, "a page is a .html file: name it so");
+                    return refuse(
+                        out,
+                        "a page is a .html file: name it so (pictures: --format svg or png, -o FOLDER)",
+                    );
                 }
                 Ok(Self::Page(Output::file(out, inputs.iter().copied())?, Some(out.to_owned())))
             }
             (_, Some(out)) => {
+                let is_link = fs::symlink_metadata(out).is_ok_and(|found| found.is_symlink());
+                if is_link || out.file_name().is_none() {
+                    return refuse(out, "this cannot be replaced by a folder: name a new one");
+                }
                 match fs::read_dir(out).map(|mut present| present.next().is_some()) {
                     Ok(true) => {
                         return refuse(out, "this folder is not empty: name a new one");
@@ -196,7 +203,7 @@ impl Target {
                 let folder = path.parent().unwrap_or(made.path());
                 *pictures += 1;
                 fs::create_dir_all(folder)
-                    .and_then(|()| fs::write(&path, contents))
+                    .and_then(|()| write(&path, &contents))
                     .map_err(|error| Error::io(&path, error))
             }),
         }
@@ -217,7 +224,11 @@ impl Target {
                     if cfg!(windows) && path.exists() {
                         fs::remove_dir(&path)?;
                     }
-                    fs::rename(made.path(), &path)
+                    // Its files are synced; so are the names of these, and then its own.
+                    sync_folder(&made.path().join("tensors").join("_"))?;
+                    sync_folder(&made.path().join("_"))?;
+                    fs::rename(made.path(), &path)?;
+                    sync_folder(&path)
                 };
                 live.rename(rename).map_err(|error| Error::io(&path, error))?;
                 // What it was is no longer there to be removed.
@@ -226,6 +237,13 @@ impl Target {
             }
         }
     }
+}
+
+/// Writes a file that is on the disk when this returns.
+fn write(path: &Path, contents: &[u8]) -> io::Result<()> {
+    let mut file = fs::File::create(path)?;
+    file.write_all(contents)?;
+    file.sync_all()
 }
 
 #[cfg(feature = "png")]

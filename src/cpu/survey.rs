@@ -177,7 +177,8 @@ impl Scratch {
         for block in bytes.chunks(BLOCK * float.bytes()) {
             total.combine(&match sums(float, block) {
                 Some(Sums { mean, m2, abs_max }) => {
-                    Spread { finite: (block.len() / float.bytes()) as u64, mean, m2, abs_max }
+                    let count = (block.len() / float.bytes()) as u64;
+                    Spread { count, finite: count, mean, m2, abs_max }
                 }
                 None => Spread::from(&self.contiguous(float, block, Values::Weights)),
             });

@@ -1,6 +1,7 @@
 //! What a journal tells of its search, for those who only look.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -8,7 +9,7 @@ use serde::Deserialize;
 use super::{Phase, Round, Save, SearchedUnit, journal};
 use crate::{Error, Result};
 
-/// The largest `search.json` that is read.
+/// The largest file that is read.
 const MOST_BYTES: u64 = 1 << 28;
 
 /// A search as its journal tells it: finished, stopped, or still at work.
@@ -82,15 +83,13 @@ impl Recorded {
     /// [`Error::Io`], or [`Error::Format`] where it is no journal of a search.
     pub fn read(folder: &Path) -> Result<Self> {
         let path = folder.join("search.json");
-        let size = fs::metadata(&path).map_err(|error| Error::io(&path, error))?;
-        if !size.is_file() || size.len() > MOST_BYTES {
-            return Err(Error::format(&path, "is no journal's: a small regular file is expected"));
-        }
+        check(folder, &path)?;
         let text = fs::read(&path).map_err(|error| Error::io(&path, error))?;
         let settings: Settings =
             serde_json::from_slice(&text).map_err(|error| Error::format(&path, format!("is no journal's: {error}")))?;
         let save = settings.save.parse().map_err(|why| Error::format(&path, format!("its `save`: {why}")))?;
         let path = folder.join("rounds.jsonl");
+        check(folder, &path)?;
         let file = File::open(&path).map_err(|error| Error::io(&path, error))?;
         let (rounds, _) = journal::rounds(&path, &file)?;
         if let Some(round) = rounds.iter().find(|round| round.cuts.len() != settings.units.len()) {
@@ -115,5 +114,19 @@ impl Recorded {
             rounds,
             best,
         })
+    }
+}
+
+/// A regular file of a sensible size: opening a pipe would wait for its writer.
+fn check(folder: &Path, path: &Path) -> Result<()> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_file() && found.len() <= MOST_BYTES => Ok(()),
+        Ok(_) => Err(Error::format(path, "is no journal's: a regular file of at most 256 MiB is expected")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let message = format!("is no journal of a search: it has no {name} (search --journal makes one)");
+            Err(Error::format(folder, message))
+        }
+        Err(error) => Err(Error::io(path, error)),
     }
 }

@@ -3,7 +3,7 @@
 use super::Spread;
 use crate::stats::layout::{Kind, Layout};
 
-/// The output channels of a tensor, drawn together into at most [`CELLS`](Self::CELLS) cells.
+/// The output channels of a tensor, drawn together into at most [`CELLS`](Self::CELLS) cells, fewer in models of many tensors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Channels {
     /// The axis along which they lie.
@@ -16,7 +16,7 @@ pub struct Channels {
     pub least: Option<(u64, f64)>,
     /// The index and the variance of the channel that varies most.
     pub most: Option<(u64, f64)>,
-    /// Neighbouring channels, as evenly as it goes.
+    /// Neighbouring channels, as evenly as it goes: cell i of n begins with channel ⌈count · i / n⌉.
     pub cells: Vec<ChannelCell>,
 }
 
@@ -40,6 +40,17 @@ impl Channels {
     pub const CELLS: u64 = 128;
     /// The most channels that lie across each other (an output axis that is not the first), and so are held at once.
     const MOST_ACROSS: u64 = 1 << 20;
+
+    /// How many cells a tensor has in a model of that many: all of them together take some 20 MB at most, and half a kilobyte a
+    /// tensor beyond 20,000.
+    pub(super) fn cells_for(tensors: usize) -> u64 {
+        match tensors {
+            0..=1500 => Self::CELLS,
+            1501..=5000 => 64,
+            5001..=20_000 => 16,
+            _ => 8,
+        }
+    }
 
     /// The axis along which the output channels of a tensor of that shape lie, whose input channels lie along `input_axis`:
     /// `None` where it has fewer than two axes, no elements, or more channels across each other than can be held.
@@ -67,9 +78,9 @@ enum Parts {
 }
 
 impl ChannelSums {
-    pub(super) fn new(axis: usize, layout: &Layout) -> Self {
+    pub(super) fn new(axis: usize, layout: &Layout, most_cells: u64) -> Self {
         let count = layout.groups();
-        let cells = count.min(Channels::CELLS);
+        let cells = count.min(most_cells);
         // The first channel of the i-th cell, without overflow for any count.
         let first = |i: u64| (u128::from(count) * u128::from(i)).div_ceil(u128::from(cells.max(1))) as u64;
         let cell = |i| ChannelCell { first: first(i), count: first(i + 1) - first(i), ..ChannelCell::default() };
@@ -158,7 +169,7 @@ mod tests {
         for (shape, axis) in [([300u64, 10], 0), ([10, 300], 1), ([5, 7], 0), ([130, 2], 0)] {
             let layout = Layout::new(&shape, Grouping::Axis(axis));
             let value = |channel: u64, i: u64| if channel % 50 == 3 { 0.0 } else { (i as f32 + 1.0) * channel as f32 };
-            let mut sums = ChannelSums::new(axis, &layout);
+            let mut sums = ChannelSums::new(axis, &layout, 128);
             let (channels, each) = (shape[axis], shape[1 - axis]);
             // Each in two parts.
             for half in [0..each / 2, each / 2..each] {

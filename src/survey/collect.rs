@@ -41,6 +41,8 @@ pub(super) struct Collector<'a> {
     pub(super) tensors: Vec<SurveyedTensor>,
     pub(super) store: Store,
     pub(super) total: Moments,
+    /// Cells of a strip, at most.
+    cells: u64,
 }
 
 struct Begun {
@@ -51,7 +53,8 @@ struct Begun {
 impl<'a> Collector<'a> {
     pub(super) fn new(targets: &'a [Target<'a>], store: Store) -> Self {
         let tensors = Vec::with_capacity(targets.len());
-        Self { targets, begun: BTreeMap::new(), tensors, store, total: Moments::default() }
+        let cells = Channels::cells_for(targets.len());
+        Self { targets, begun: BTreeMap::new(), tensors, store, total: Moments::default(), cells }
     }
 
     /// Completes all tensors before `tensor`: those without elements have no pieces that announce them.
@@ -85,7 +88,7 @@ impl SurveySink for Collector<'_> {
         let target = &self.targets[piece.tensor];
         let begun = self.begun.entry(piece.tensor).or_insert_with(|| Begun {
             moments: Moments::default(),
-            channels: target.axis.map(|axis| ChannelSums::new(axis, &target.layout)),
+            channels: target.axis.map(|axis| ChannelSums::new(axis, &target.layout, self.cells)),
         });
         begun.moments.combine(moments);
         if let Some(sums) = &mut begun.channels {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{Magnitudes, Survey, ValueCounts};
+use super::{Survey, ValueCounts};
 use crate::Result;
 
 /// What became of a tensor that both models have.
@@ -14,12 +14,13 @@ pub struct Change {
     pub after: usize,
     /// Whether it has another shape: whole channels went.
     pub resized: bool,
-    /// Weights that went: elements that are no longer there, and those that are 0 now and were not.
+    /// Weights that went: elements that are no longer there, or by how much the number of zeros has grown.
     pub cut: u64,
-    /// Weights that were 0 and are no longer.
+    /// By how much the number of zeros has fallen.
     pub revived: u64,
-    /// Whether nothing else has happened: every weight that is left is as it was. Known by how often each value occurs (of wider
-    /// weights their upper 16 bits), so that weights that only changed places are taken for the same.
+    /// Whether nothing else has happened, as far as counts tell: every weight that is left is as it was. Known by how often each
+    /// value occurs (of wider weights their upper 16 bits), so that weights that only changed places, or by less than that, are
+    /// taken for the same.
     pub only_cut: bool,
     /// Where only cut, and of the same shape: the smallest and the largest |w| that became 0.
     pub range: Option<(f64, f64)>,
@@ -69,15 +70,19 @@ fn change(before: &mut Survey, index: usize, after: &mut Survey, other: usize) -
     let resized = was.shape != is.shape;
     let gone = was.statistics.count.saturating_sub(is.statistics.count);
     let gained = zeros_after.saturating_sub(zeros_before);
-    let lost = lost(&a, &b);
-    let sum = |lost: &Vec<Magnitudes>| lost.iter().map(|cell| cell.count).sum::<u64>();
+    let lost = a.without(&b);
+    // Weights so near to 0 that they are counted among the zeros.
+    let tiny = |counts: &ValueCounts, zeros: u64| counts.near_zero().saturating_sub(zeros);
+    let (tiny_before, tiny_after) = (tiny(&a, zeros_before), tiny(&b, zeros_after));
+    let sum = |lost: &ValueCounts| lost.cells().iter().map(|(_, count)| count).sum::<u64>();
+    let same_rest = was.statistics.nan == is.statistics.nan && tiny_after <= tiny_before;
     let only_cut = match &lost {
         None => false,
         Some(_) if resized => zeros_after <= zeros_before,
-        Some(lost) => sum(lost) == gained && zeros_after >= zeros_before,
+        Some(lost) => same_rest && zeros_before + sum(lost) + tiny_before - tiny_after == zeros_after,
     };
-    let range =
-        lost.filter(|_| only_cut && !resized).and_then(|lost| Some((lost.first()?.middle(), lost.last()?.middle())));
+    let lost = lost.filter(|_| only_cut && !resized).map(|lost| lost.magnitudes());
+    let range = lost.and_then(|lost| Some((lost.first()?.middle(), lost.last()?.middle())));
     let least_left = b.magnitudes().iter().find(|cell| cell.low > 0.0).map(|cell| cell.middle());
     Ok(Change {
         before: index,
@@ -89,28 +94,6 @@ fn change(before: &mut Survey, index: usize, after: &mut Survey, other: usize) -
         range,
         least_left,
     })
-}
-
-/// The non-zero magnitudes of which there are fewer in `b` than in `a`; `None` where there are more of any, or where the two do
-/// not compare.
-fn lost(a: &ValueCounts, b: &ValueCounts) -> Option<Vec<Magnitudes>> {
-    if a.float() != b.float() {
-        return None;
-    }
-    let (a, b) = (a.magnitudes(), b.magnitudes());
-    let mut after = b.iter().filter(|cell| cell.low > 0.0).peekable();
-    let mut lost = Vec::new();
-    for cell in a.iter().filter(|cell| cell.low > 0.0) {
-        if after.peek().is_some_and(|next| next.low < cell.low) {
-            return None;
-        }
-        let left = after.next_if(|next| next.low == cell.low).map_or(0, |next| next.count);
-        let count = cell.count.checked_sub(left)?;
-        if count > 0 {
-            lost.push(Magnitudes { count, ..*cell });
-        }
-    }
-    after.peek().is_none().then_some(lost)
 }
 
 #[cfg(test)]
@@ -139,6 +122,8 @@ mod tests {
         let w: Vec<f32> = (0..12).map(|i| (i as f32 - 5.0) * 0.25).collect(); // one 0
         let cut: Vec<f32> = w.iter().map(|w| if w.abs() <= 0.5 { 0.0 } else { *w }).collect();
         let tuned: Vec<f32> = cut.iter().map(|w| w * 1.5).collect();
+        let turned: Vec<f32> = cut.iter().map(|w| -w).collect();
+        let tiny: Vec<f32> = w.iter().map(|w| w * 1e-42).collect();
         let mut a = surveyed(
             folder.path(),
             "a.safetensors",
@@ -148,7 +133,9 @@ mod tests {
                 ("narrow", &[3, 4], &w),
                 ("revived", &[12], &cut),
                 ("same", &[12], &w),
+                ("tiny", &[12], &tiny),
                 ("tuned", &[12], &w),
+                ("turned", &[12], &w),
             ],
         );
         let mut b = surveyed(
@@ -160,12 +147,14 @@ mod tests {
                 ("new", &[2], &w[..2]),
                 ("revived", &[12], &w),
                 ("same", &[12], &w),
+                ("tiny", &[12], &[0.0; 12]),
                 ("tuned", &[12], &tuned),
+                ("turned", &[12], &turned),
             ],
         );
         let found = compare(&mut a, &mut b).unwrap();
-        assert_eq!((found.removed.len(), found.added.len(), found.changes.len()), (1, 1, 5));
-        let [cut, narrow, revived, same, tuned] = &found.changes[..] else { panic!() };
+        assert_eq!((found.removed.len(), found.added.len(), found.changes.len()), (1, 1, 7));
+        let [cut, narrow, revived, same, tiny, tuned, turned] = &found.changes[..] else { panic!() };
         // ±0.25 and ±0.5, each known to 1/128.
         assert_eq!((cut.cut, cut.only_cut, cut.resized), (4, true, false));
         let (low, high) = cut.range.unwrap();
@@ -174,6 +163,8 @@ mod tests {
         assert_eq!((narrow.cut, narrow.only_cut, narrow.resized, narrow.range), (4, true, true, None));
         assert_eq!((revived.cut, revived.revived, revived.only_cut), (0, 4, false));
         assert_eq!((same.cut, same.only_cut, same.range), (0, true, None));
+        assert_eq!((tiny.cut, tiny.only_cut), (11, true), "too near to 0 to be told from it, but counted");
         assert_eq!((tuned.cut, tuned.only_cut, tuned.range), (4, false, None));
+        assert_eq!((turned.cut, turned.only_cut), (4, false), "signs count");
     }
 }

@@ -5,7 +5,7 @@ use crate::kernels::moments::weighted_moments;
 use crate::stats::Moments;
 
 /// How often each value of a tensor occurs: exact for weights of 8 and 16 bits. Of wider ones it is how often their upper 16
-/// bits occur: sign, exponent and, for F32, 7 bits of the mantissa (F64: 4), so that a value is known to 1/128 of itself.
+/// bits occur: sign, exponent and, for F32, 7 bits of the mantissa (F64: 4), so that a value is known to 1/128 of itself (F64: 1/16).
 ///
 /// In memory it takes 16 bytes for each of at most 65,536 cells that occur.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,34 @@ impl ValueCounts {
         self.float.bits() <= 16
     }
 
+    /// The sign bit of what is counted.
+    fn sign(&self) -> u16 {
+        1 << (self.float.bits().min(16) - 1)
+    }
+
+    /// How many weights cannot be told from 0.
+    pub(crate) fn near_zero(&self) -> u64 {
+        self.cells.iter().filter(|(bits, _)| bits & !self.sign() == 0).map(|(_, count)| count).sum()
+    }
+
+    /// Those that there are more of than in `other`, and of no other fewer: `None` where there are. What cannot be told from 0
+    /// is left out.
+    pub(crate) fn without(&self, other: &Self) -> Option<Self> {
+        let told = |counts: &Self| -> Vec<(u16, u64)> {
+            counts.cells.iter().copied().filter(|(bits, _)| bits & !self.sign() != 0).collect()
+        };
+        let mut rest = told(other).into_iter().peekable();
+        let mut more = Vec::new();
+        for (bits, count) in told(self) {
+            if rest.peek().is_some_and(|(next, _)| *next < bits) {
+                return None;
+            }
+            let left = rest.next_if(|(next, _)| *next == bits).map_or(0, |(_, count)| count);
+            more.push((bits, count.checked_sub(left)?));
+        }
+        (self.float == other.float && rest.peek().is_none()).then(|| Self::new(self.float, more))
+    }
+
     pub(crate) fn cells(&self) -> &[(u16, u64)] {
         &self.cells
     }
@@ -78,7 +106,7 @@ impl ValueCounts {
     /// The magnitudes, ascending, inf last and NaN left out. Of wider weights, those nearer to 0 than 2^-133 (F64: 2^-1026)
     /// are among the zeros.
     pub fn magnitudes(&self) -> Vec<Magnitudes> {
-        let sign = 1u16 << (self.float.bits().min(16) - 1);
+        let sign = self.sign();
         let split = self.cells.partition_point(|(bits, _)| *bits < sign);
         let (positive, negative) = self.cells.split_at(split);
         let mut folded = Vec::with_capacity(positive.len().max(negative.len()));
@@ -99,9 +127,10 @@ impl ValueCounts {
         folded
     }
 
-    /// The values as ranges from `low` to `high`, ascending; non-finite ones left out.
+    /// The values as ranges from `low` to `high`, ascending; non-finite ones left out. Of wider weights, tiny ones are among the
+    /// zeros, as in [`magnitudes`](Self::magnitudes).
     pub fn values(&self) -> impl Iterator<Item = (f64, f64, u64)> {
-        let sign = 1u16 << (self.float.bits().min(16) - 1);
+        let sign = self.sign();
         let split = self.cells.partition_point(|(bits, _)| *bits < sign);
         let (positive, negative) = self.cells.split_at(split);
         let finite = move |bits: u16| self.range(bits).filter(|(low, _)| low.is_finite());
@@ -143,7 +172,7 @@ impl ValueCounts {
     }
 }
 
-/// Shares counts of ranges out over bins.
+/// Shares counts of ascending ranges out over bins.
 fn spread(ranges: impl Iterator<Item = (f64, f64, u64)>, edges: &[f64]) -> Vec<f64> {
     let bins = edges.len().saturating_sub(1);
     let mut counts = vec![0.0; bins];
@@ -151,12 +180,13 @@ fn spread(ranges: impl Iterator<Item = (f64, f64, u64)>, edges: &[f64]) -> Vec<f
         return counts;
     }
     let inner = &edges[1..bins];
-    // A value at an edge belongs to the bin above; a range ends below its end.
-    let bin_of = |x: f64| inner.partition_point(|edge| *edge <= x);
+    let mut first = 0;
     for (low, high, count) in ranges {
         let count = count as f64;
-        let (first, last) = (bin_of(low), inner.partition_point(|edge| *edge < high));
-        if first >= last {
+        // A value at an edge belongs to the bin above; a range ends below its end.
+        first += inner[first..].iter().take_while(|edge| **edge <= low).count();
+        let last = first + inner[first..].iter().take_while(|edge| **edge < high).count();
+        if first == last {
             counts[first] += count;
             continue;
         }

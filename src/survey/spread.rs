@@ -6,6 +6,8 @@ use crate::stats::{Moments, exp2};
 /// [`Moments`] what a channel is drawn by, at a fraction of the work.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Spread {
+    /// Weights, NaN and inf included.
+    pub(crate) count: u64,
     /// Finite weights.
     pub(crate) finite: u64,
     /// Their mean.
@@ -19,13 +21,16 @@ pub(crate) struct Spread {
 impl Spread {
     /// Adds the weights of `other`, as [`Moments::combine`] does.
     pub(crate) fn combine(&mut self, other: &Self) {
-        if other.finite == 0 {
-            return;
-        }
+        let count = self.count + other.count;
         if self.finite == 0 {
             *self = *other;
-            return;
+        } else if other.finite > 0 {
+            self.add_finite(other);
         }
+        self.count = count;
+    }
+
+    fn add_finite(&mut self, other: &Self) {
         let (na, nb) = (self.finite as f64, other.finite as f64);
         let share = nb / (na + nb);
         let delta = other.mean - self.mean;
@@ -45,9 +50,9 @@ impl Spread {
         self.defined((self.m2 + self.finite as f64 * self.mean * self.mean).sqrt())
     }
 
-    /// Whether every weight is 0: nothing that goes through it comes out.
+    /// Whether every weight is 0: nothing that goes through it comes out. NaN does come out.
     pub(crate) fn is_dead(&self) -> bool {
-        self.finite > 0 && self.abs_max == 0.0
+        self.finite > 0 && self.finite == self.count && self.abs_max == 0.0
     }
 
     fn defined(&self, value: f64) -> Option<f64> {
@@ -58,10 +63,11 @@ impl Spread {
 impl From<&Moments> for Spread {
     fn from(moments: &Moments) -> Self {
         if moments.finite == 0 {
-            return Self::default();
+            return Self { count: moments.count, ..Self::default() };
         }
         let unit = exp2(moments.exponent);
         Self {
+            count: moments.count,
             finite: moments.finite,
             mean: moments.mean * unit,
             m2: if moments.is_constant() { 0.0 } else { moments.m2 * unit * unit },
@@ -96,5 +102,8 @@ mod tests {
         assert_eq!((of(&[0.1, 0.1]).variance(), of(&[0.1, 0.1]).is_dead()), (Some(0.0), false));
         let none = of(&[f32::NAN]);
         assert_eq!((none.variance(), none.l2(), none.is_dead()), (None, None, false));
+        let mut partly = of(&[0.0, 0.0]);
+        partly.combine(&none);
+        assert!(!partly.is_dead() && partly.count == 3 && !of(&[f32::NAN, 0.0]).is_dead());
     }
 }

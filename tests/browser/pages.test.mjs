@@ -92,6 +92,10 @@ test('sorting, filtering and details of a transformer, by mouse and keyboard', a
   await sort(page, '|w| max / σ');
   assert.equal((await cells(page, 'name'))[0], 'model.layers.3.mlp.down_proj.weight', 'the outlier comes first');
 
+  // Headings stay where they can be read.
+  await rows(page).nth(90).scrollIntoViewIfNeeded();
+  const heading = await page.locator('#tensor-rows thead th').nth(1).boundingBox();
+  assert.ok(heading.y > -5 && heading.y < 900, `the headings are at ${heading.y}`);
   await page.getByLabel('Name contains').fill('LAYERS.1*.q_proj');
   const found = await cells(page, 'name');
   assert.equal(found.length, 11);
@@ -144,6 +148,11 @@ test('before and after', async () => {
   await page.setViewportSize({ width: 400, height: 800 });
   assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= 400));
   await shoot(page, 'pair-400');
+  // On a phone, too, the details can be read: what does not fit scrolls.
+  await rows(page).first().getByRole('button').click();
+  assert.ok((await dialog.locator('svg').first().boundingBox()).width >= 600);
+  assert.ok((await dialog.boundingBox()).width <= 400);
+  await page.keyboard.press('Escape');
   await close(page);
 });
 
@@ -189,10 +198,13 @@ test('dark pages, and paper', async () => {
     await page.emulateMedia({ media, colorScheme: scheme });
     const colours = await page.evaluate(() => {
       const of = (selector, property) => getComputedStyle(document.querySelector(selector))[property];
-      return { ground: of('body', 'backgroundColor'), ink: of('body', 'color'), paper: of('figure svg rect', 'fill'), text: of('figure svg text', 'fill') };
+      // Colours that stand for numbers are the same on every page.
+      const cell = [...document.querySelectorAll('svg rect')].find((rect) => rect.getAttribute('fill') === '#440154');
+      return { cell: cell && getComputedStyle(cell).fill, ground: of('body', 'backgroundColor'), ink: of('body', 'color'), paper: of('figure svg rect', 'fill'), text: of('figure svg text', 'fill') };
     });
     assert.ok(contrast(colours.ground, colours.ink) > 7, `${scheme} ${media}: ${JSON.stringify(colours)}`);
     assert.ok(contrast(colours.paper, colours.text) > 7, `${scheme} ${media}: ${JSON.stringify(colours)}`);
+    assert.equal(colours.cell, 'rgb(68, 1, 84)');
     assert.equal(luminance(colours.ground) < 0.1, scheme === 'dark');
     assert.equal(luminance(colours.paper) < 0.1, scheme === 'dark');
     if (media === 'print') assert.ok(!(await page.getByLabel('Name contains').isVisible()));

@@ -6,10 +6,9 @@ use plotters::style::text_anchor::{HPos, VPos};
 use super::Figure;
 use super::axis::Axis;
 use super::style::{Area, BLUE, Drawn, GREY, INK, MESH, SKY, VERMILLION, WIDTH, anchored, figure};
-use super::words::safe;
+use super::words::{ending, safe, spot};
 use crate::Result;
 use crate::report::number;
-use crate::report::text::shorten;
 
 /// One bar.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +21,8 @@ pub(in crate::report) struct Bar {
     pub(in crate::report) before: Option<f64>,
     /// What is written at its end.
     pub(in crate::report) label: String,
+    /// Which tensor it leads to.
+    pub(in crate::report) tensor: Option<usize>,
 }
 
 /// Bars, to be drawn.
@@ -53,7 +54,14 @@ impl Bars<'_> {
         let more = self.bars.len().saturating_sub(list.len());
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };
         let description = format!("{}. {}{more}.", self.what, list.join("; "));
-        figure(self.name, self.title, &description, height as u32, |root| self.picture(root, height))
+        let mut made = figure(self.name, self.title, &description, height as u32, |root| self.picture(root, height))?;
+        let spots = (0..).zip(self.bars).filter_map(|(row, bar)| {
+            let top = TOP + ROW * row;
+            Some(spot(bar.tensor?, &named(bar), (0, top), (WIDTH as i32, top + ROW)))
+        });
+        let end = made.svg.rfind("</svg>").unwrap_or(made.svg.len());
+        made.svg.insert_str(end, &spots.collect::<String>());
+        Ok(made)
     }
 
     fn picture(&self, root: &Area<'_>, height: i32) -> Drawn {
@@ -92,7 +100,7 @@ impl Bars<'_> {
         }
         for (row, bar) in self.bars.iter().enumerate() {
             let y = TOP + ROW * row as i32 + ROW / 2;
-            let name = shorten(&safe(&bar.name, 200), 29);
+            let name = ending(&safe(&bar.name, 200), 30);
             root.draw(&Text::new(name, (LEFT - 10, y), anchored(14, INK, HPos::Right, VPos::Center)))?;
             if let Some(before) = bar.before.filter(|before| before.is_finite()) {
                 root.draw(&Rectangle::new([(LEFT, y - 9), (across(before), y + 9)], SKY.filled()))?;

@@ -12,6 +12,8 @@ use crate::Result;
 use crate::report::number;
 
 const HEIGHT: u32 = 380;
+/// Pixels of a mark's name, above the plot.
+const ROW: i32 = 20;
 
 /// A histogram, to be drawn.
 #[derive(Clone, Debug)]
@@ -72,7 +74,8 @@ impl Heights {
 impl HistogramFigure<'_> {
     /// The picture.
     pub(in crate::report) fn draw(&self) -> Result<Figure> {
-        figure(self.name, &self.title, &self.description(), HEIGHT, |root| self.picture(root))
+        let height = HEIGHT + ROW as u32 * self.marks.len() as u32;
+        figure(self.name, &self.title, &self.description(), height, |root| self.picture(root, height as i32))
     }
 
     fn description(&self) -> String {
@@ -86,7 +89,7 @@ impl HistogramFigure<'_> {
         format!("{} weights by {} in {} bins.{peak}{marks}", number::count(sum as u64), self.what, self.counts.len())
     }
 
-    fn picture(&self, root: &Area<'_>) -> Drawn {
+    fn picture(&self, root: &Area<'_>, height: i32) -> Drawn {
         let (Some(first), Some(last)) = (self.edges.first(), self.edges.last()) else { return Ok(()) };
         let x = Axis::new(*first, *last);
         let normal = |bin: usize| {
@@ -98,7 +101,8 @@ impl HistogramFigure<'_> {
         let curve: Vec<f64> = (0..self.counts.len()).filter_map(normal).collect();
         let all = self.counts.iter().chain(&curve).chain(self.before.unwrap_or_default());
         let heights = Heights { log: self.log, top: all.copied().fold(1.0, f64::max) * 1.05 };
-        let (left, right, top, bottom) = (76, WIDTH as i32 - 24, 78, HEIGHT as i32 - 62);
+        let top = 78 + ROW * self.marks.len() as i32;
+        let (left, right, bottom) = (76, WIDTH as i32 - 24, height - 62);
         let across = |value: f64| {
             left + ((value - first) / (last - first) * f64::from(right - left)).clamp(-1.0, 1e5).round() as i32
         };
@@ -132,15 +136,9 @@ impl HistogramFigure<'_> {
         }
         for (i, mark) in self.marks.iter().filter(|mark| (*first..=*last).contains(&mark.at)).enumerate() {
             let at = across(mark.at);
-            dashed(root, (at, top), (at, bottom), 5, VERMILLION.stroke_width(2))?;
+            let y = 78 + ROW * i as i32;
+            dashed(root, (at, y), (at, bottom), 5, VERMILLION.stroke_width(2))?;
             let (anchor, x) = if at > (left + right) / 2 { (HPos::Right, at - 6) } else { (HPos::Left, at + 6) };
-            let (y, width) = (top + 4 + 20 * i as i32, text_width(&mark.label));
-            let behind = if at > (left + right) / 2 {
-                [(x - width - 3, y - 2), (x + 3, y + 16)]
-            } else {
-                [(x - 3, y - 2), (x + width + 3, y + 16)]
-            };
-            root.draw(&Rectangle::new(behind, WHITE.mix(0.8).filled()))?;
             root.draw(&Text::new(mark.label.clone(), (x, y), anchored(14, INK, anchor, VPos::Top)))?;
         }
         let middle = (left + right) / 2;
@@ -150,7 +148,7 @@ impl HistogramFigure<'_> {
             1 => "; 1 weight lies beyond".to_owned(),
             n => format!("; {} weights lie beyond", number::count(n)),
         };
-        root.draw(&Text::new(format!("{}{beyond}", self.what), (middle, HEIGHT as i32 - 12), style))?;
+        root.draw(&Text::new(format!("{}{beyond}", self.what), (middle, height - 12), style))?;
         let unit = if self.log { "weights a bin, logarithmic" } else { "weights a bin" };
         let style = font(15, INK).transform(FontTransform::Rotate270);
         root.draw(&Text::new(unit, (10, (top + bottom) / 2 + 4 * unit.len() as i32), style))?;

@@ -35,6 +35,8 @@ pub(in crate::report) struct Lines<'a> {
     pub(in crate::report) y: &'a str,
     /// Where the upright axis ends.
     pub(in crate::report) to: f64,
+    /// Places before which lines are broken.
+    pub(in crate::report) breaks: &'a [usize],
     pub(in crate::report) lines: &'a [Line],
 }
 
@@ -56,6 +58,10 @@ impl Lines<'_> {
             root.draw(&Text::new(axis.label(*tick), (left - 8, up(*tick)), style))?;
         }
         root.draw(&PathElement::new(vec![(left, bottom), (right, bottom)], GREY))?;
+        for place in self.breaks.iter().filter(|place| **place < count) {
+            let x = across(*place as f64 - 0.5);
+            root.draw(&PathElement::new(vec![(x, top), (x, bottom)], MESH))?;
+        }
         let places = Axis::new(1.0, count.max(2) as f64);
         for tick in places.ticks.iter().filter(|tick| tick.fract() == 0.0 && (1.0..=count as f64).contains(*tick)) {
             let style = anchored(14, INK, HPos::Center, VPos::Top);
@@ -66,25 +72,27 @@ impl Lines<'_> {
         for (index, line) in self.lines.iter().enumerate() {
             let colour = COLOURS[index % COLOURS.len()];
             let step = line.values.len().div_ceil(POINTS).max(1);
-            let points: Vec<_> = line
-                .values
-                .chunks(step)
-                .enumerate()
-                .map(|(i, part)| {
+            let (mut parts, mut from) = (Vec::new(), 0);
+            for to in self.breaks.iter().copied().chain([line.values.len()]) {
+                let values = line.values.get(from..to).unwrap_or_default();
+                let point = |(i, part): (usize, &[f64])| {
                     let mean = part.iter().sum::<f64>() / part.len() as f64;
-                    (across((i * step) as f64 + (part.len() - 1) as f64 / 2.0), up(mean))
-                })
-                .collect();
+                    (across((from + i * step) as f64 + (part.len() - 1) as f64 / 2.0), up(mean))
+                };
+                parts.push(values.chunks(step).enumerate().map(point).collect::<Vec<_>>());
+                from = to;
+            }
             if let Some(level) = line.level {
                 dashed(root, (left, up(level)), (right, up(level)), 6, colour.stroke_width(1))?;
             }
-            if points.len() < 60 {
-                for point in &points {
-                    self.mark(root, index, *point, colour)?;
-                }
+            let few = parts.iter().map(Vec::len).sum::<usize>() < 60;
+            for point in parts.iter().flatten().filter(|_| few) {
+                self.mark(root, index, *point, colour)?;
             }
-            ends.extend(points.last().map(|(_, y)| (*y, line.name.clone())));
-            root.draw(&PathElement::new(points, colour.stroke_width(2)))?;
+            ends.extend(parts.last().and_then(|points| points.last()).map(|(_, y)| (*y, line.name.clone())));
+            for points in parts {
+                root.draw(&PathElement::new(points, colour.stroke_width(2)))?;
+            }
             self.mark(root, index, (x + 6, 50), colour)?;
             root.draw(&Text::new(line.name.clone(), (x + 18, 50), anchored(14, INK, HPos::Left, VPos::Center)))?;
             x += 40 + text_width(&line.name);

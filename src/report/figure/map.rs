@@ -5,8 +5,8 @@ use plotters::style::colors::colormaps::ViridisRGB;
 use plotters::style::text_anchor::{HPos, VPos};
 
 use super::Figure;
-use super::style::{Area, At, BLUE, Drawn, GREY, INK, MESH, VERMILLION, WIDTH, anchored, figure};
-use super::words::{safe, xml};
+use super::style::{Area, At, Drawn, GREY, INK, MESH, VERMILLION, WIDTH, anchored, figure};
+use super::words::{ending, safe, spot};
 use crate::Result;
 use crate::report::number;
 
@@ -62,7 +62,15 @@ impl Map<'_> {
             _ => format!("Far from the others of their kind: {}", odd.join("; ")),
         };
         let (rows, columns) = (self.rows.len(), self.columns.len());
-        let description = format!("{} for {rows} kinds of layers, {columns} deep. {odd}.", self.title);
+        let by = |a: &&Cell, b: &&Cell| a.value.total_cmp(&b.value);
+        let ends = self.cells.iter().min_by(by).zip(self.cells.iter().max_by(by));
+        let ends = ends.map_or_else(String::new, |(least, most)| {
+            format!(" Least: {}. Most: {}.", safe(&least.says, 200), safe(&most.says, 200))
+        });
+        let description = format!(
+            "{} for {rows} kinds of layers, {columns} deep.{ends} {odd}. Every value is in the table of tensors.",
+            self.title
+        );
         let mut made = figure(self.name, self.title, &description, height as u32, |root| self.picture(root, height))?;
         // What the drawing library cannot say: names under the pointer, and links.
         let end = made.svg.rfind("</svg>").unwrap_or(made.svg.len());
@@ -81,20 +89,14 @@ impl Map<'_> {
 
     fn spot(&self, cell: &Cell) -> String {
         let ((left, top), (right, bottom)) = self.place(cell.column, cell.row);
-        let says = xml(&safe(&cell.says, 300));
-        let (width, height) = (right - left, bottom - top);
-        format!(
-            "<rect class=\"spot\" data-tensor=\"{}\" x=\"{left}\" y=\"{top}\" width=\"{width}\" height=\"{height}\" \
-             fill-opacity=\"0\"><title>{says}</title></rect>\n",
-            cell.tensor
-        )
+        spot(cell.tensor, &cell.says, (left, top), (right, bottom))
     }
 
     fn picture(&self, root: &Area<'_>, height: i32) -> Drawn {
         let tone = Tone::new(self.scale, self.cells.iter().map(|cell| cell.value));
         for (row, name) in self.rows.iter().enumerate() {
             let ((_, top), (_, bottom)) = self.place(0, row);
-            root.draw(&Rectangle::new([(LEFT, top + 1), (RIGHT, bottom - 1)], MESH.filled()))?;
+            root.draw(&PathElement::new(vec![(LEFT, bottom), (RIGHT, bottom)], MESH))?;
             let style = anchored(14, INK, HPos::Right, VPos::Center);
             let name = ending(&safe(name, 200), 30);
             root.draw(&Text::new(name, (LEFT - 10, (top + bottom) / 2), style))?;
@@ -106,7 +108,7 @@ impl Map<'_> {
             root.draw(&Rectangle::new(corners, tone.colour(cell.value).filled()))?;
             if cell.odd {
                 // A frame: what stands out does so without colour, too.
-                root.draw(&Rectangle::new([(left, top + 1), (right - gap - 1, bottom - 2)], INK.stroke_width(2)))?;
+                frame(root, (left, top + 1), (right - gap - 1, bottom - 2))?;
             }
         }
         let every = self.columns.len().div_ceil(13).max(1);
@@ -139,8 +141,7 @@ impl Map<'_> {
             let style = anchored(13, INK, HPos::Center, VPos::Top);
             root.draw(&Text::new("0", (left + width / 2, y + 16), style))?;
         }
-        let frame = Rectangle::new([(left + width + 20, y), (left + width + 40, y + 12)], INK.stroke_width(2));
-        root.draw(&frame)?;
+        frame(root, (left + width + 20, y - 1), (left + width + 40, y + 13))?;
         let style = anchored(14, INK, HPos::Left, VPos::Center);
         let x = left + width + 48;
         root.draw(&Text::new("far from others of its kind", (x, y + 6), style))?;
@@ -148,12 +149,11 @@ impl Map<'_> {
     }
 }
 
-/// The end of a name, which is where kinds differ.
-fn ending(name: &str, most: usize) -> String {
-    match name.chars().count().checked_sub(most) {
-        Some(surplus) if surplus > 0 => format!("…{}", name.chars().skip(surplus + 1).collect::<String>()),
-        _ => name.to_owned(),
-    }
+/// Dark without and light within: it shows on any colour, in the dark, too. A page replaces neither of these two.
+fn frame(root: &Area<'_>, (left, top): At, (right, bottom): At) -> Drawn {
+    root.draw(&Rectangle::new([(left, top), (right, bottom)], RGBColor(0, 0, 0).stroke_width(2)))?;
+    root.draw(&Rectangle::new([(left + 2, top + 2), (right - 2, bottom - 2)], RGBColor(0xfe, 0xfe, 0xfe)))?;
+    Ok(())
 }
 
 /// From numbers to colours.
@@ -205,8 +205,10 @@ impl Tone {
         if self.scale != Scale::Signed {
             return ViridisRGB::get_color_normalized(share, 0.0, 1.0);
         }
-        const MIDDLE: RGBColor = RGBColor(0xd9, 0xd9, 0xd9);
-        let (end, share) = if share < 0.5 { (BLUE, 1.0 - 2.0 * share) } else { (VERMILLION, 2.0 * share - 1.0) };
+        // Near the colours of the other pictures, but none that a dark page replaces: here they stand for numbers.
+        const LOW: RGBColor = RGBColor(0x00, 0x70, 0xb4);
+        const MIDDLE: RGBColor = RGBColor(0xd2, 0xd2, 0xd2);
+        let (end, share) = if share < 0.5 { (LOW, 1.0 - 2.0 * share) } else { (VERMILLION, 2.0 * share - 1.0) };
         let mix = |a: u8, b: u8| (f64::from(a) + (f64::from(b) - f64::from(a)) * share).round() as u8;
         RGBColor(mix(MIDDLE.0, end.0), mix(MIDDLE.1, end.1), mix(MIDDLE.2, end.2))
     }

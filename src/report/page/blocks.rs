@@ -9,7 +9,12 @@ use crate::report::figure::Figure;
 use crate::{Error, Result};
 
 const STYLE: &str = include_str!("assets/page.css");
-const SCRIPT: &str = include_str!("assets/page.js");
+const SCRIPT: &str = concat!(
+    include_str!("assets/numbers.js"),
+    include_str!("assets/charts.js"),
+    include_str!("assets/detail.js"),
+    include_str!("assets/table.js")
+);
 
 /// A part of a page under a heading.
 pub(super) struct Section {

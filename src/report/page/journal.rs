@@ -63,7 +63,7 @@ fn facts(journal: &Recorded) -> Vec<Fact> {
     let rounds = journal.rounds.iter().filter(|round| round.phase != Phase::Test).count();
     let what = if journal.lower_is_better { "ceiling" } else { "floor" };
     let mut facts = vec![
-        Fact::new("unpruned", metric(journal, baseline)).note(journal.metric.clone()),
+        Fact::new("unpruned", metric(journal, baseline)).note(safe(&journal.metric, 60)),
         Fact::new(what, metric(journal, journal.floor)).note("what had to be kept"),
         Fact::new("rounds", number::grouped(rounds as u64)).note(format!("{seconds:.1} s")),
     ];
@@ -110,7 +110,7 @@ fn rates(journal: &Recorded) -> Result<Figure> {
     let bar = |unit: &crate::search::SearchedUnit| {
         let share = 100.0 * unit.cut as f64 / unit.size.max(1) as f64;
         let label = format!("{share:.1} % of {}", number::count(unit.size));
-        Bar { name: unit.name.clone(), value: share, reference: None, before: None, label }
+        Bar { name: unit.name.clone(), value: share, reference: None, before: None, label, tensor: None }
     };
     let bars: Vec<Bar> = journal.units.iter().take(UNITS).map(bar).collect();
     let title = match journal.units.len() - bars.len() {

@@ -1,9 +1,9 @@
 //! Maps of numbers by kind and depth of layer, and which of them are odd.
 
-use super::blocks::Link;
+use super::blocks::{Block, Link};
 use super::kinds::Kinds;
 use crate::Result;
-use crate::report::figure::{Cell, Figure, Map, Scale};
+use crate::report::figure::{Cell, Figure, Map, Scale, safe};
 use crate::report::number;
 use crate::survey::SurveyedTensor;
 
@@ -17,8 +17,25 @@ const LINKS: usize = 6;
 /// A number of each tensor that is shown: its index and value.
 pub(super) type Values = Vec<(usize, f64)>;
 
-/// A map of `values`, and what leads to its odd ones.
-pub(super) fn map(
+/// A map of `values` with what leads to its odd ones; or, where all are the same, words.
+pub(super) fn block(
+    name: &str,
+    title: &str,
+    scale: Scale,
+    kinds: &Kinds,
+    tensors: &[SurveyedTensor],
+    values: &Values,
+) -> Result<Option<Block>> {
+    let Some((_, first)) = values.first() else { return Ok(None) };
+    if values.iter().all(|(_, value)| value == first) {
+        let all = if values.len() > 1 { "the same everywhere, " } else { "" };
+        return Ok(Some(Block::Text(format!("{title}: {all}{}.", number::real(Some(*first))))));
+    }
+    let (figure, links) = map(name, title, scale, kinds, tensors, values)?;
+    Ok(Some(Block::Figure(Box::new(figure), links)))
+}
+
+fn map(
     name: &str,
     title: &str,
     scale: Scale,
@@ -49,7 +66,7 @@ pub(super) fn map(
     columns.sort_unstable();
     columns.dedup();
     let says = |tensor: usize, value: f64| {
-        format!("{}: {}", crate::escape(&tensors[tensor].entry.name), number::real(Some(value)))
+        format!("{}: {}", safe(&tensors[tensor].entry.name, 160), number::real(Some(value)))
     };
     let cells: Vec<Cell> = shown
         .iter()

@@ -51,7 +51,7 @@ pub struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    /// The page: some 50 kB and a kilobyte a tensor, or less where there are many.
+    /// The page: some 100 kB and 2 kB a tensor, or half a kilobyte where there are thousands.
     ///
     /// Names are escaped wherever they stand, and the page lets no script run but its own.
     ///

@@ -3,7 +3,7 @@
 use super::Model;
 use super::blocks::{Block, Fact, Section, Table};
 use super::kinds::Kinds;
-use super::maps::{Values, map};
+use super::maps::{self, Values};
 use super::tensors::{Columns, Data, Detail, Ranges, kinds};
 use super::whole::{Histograms, at_magnitude};
 use crate::Result;
@@ -24,10 +24,10 @@ const SKIPPED: usize = 200;
 pub(super) fn sections(model: &mut Model) -> Result<(Vec<Section>, Data)> {
     let kinds = kinds(model.survey);
     let found = prospects(model.survey, &model.eligible(), &RATES)?;
-    let sections = vec![
+    let mut sections = vec![
         Section { id: "totals", heading: "Totals".to_owned(), blocks: totals(model) },
         Section { id: "histogram", heading: "Weights".to_owned(), blocks: histograms(model, &found)? },
-        Section { id: "layers", heading: "Layers".to_owned(), blocks: maps(model, &kinds)? },
+        Section { id: "layers", heading: "Layers".to_owned(), blocks: layers(model, &kinds)? },
         Section { id: "outliers", heading: "Outliers".to_owned(), blocks: outliers(model)? },
         Section {
             id: "prospects",
@@ -43,12 +43,11 @@ pub(super) fn sections(model: &mut Model) -> Result<(Vec<Section>, Data)> {
             ],
         },
     ];
-    let mut sections = sections;
     sections.extend(not_analysed(model));
     let detail = Detail::for_tensors(model.survey.tensors.len());
     let mut columns = Columns::default();
     for index in 0..model.survey.tensors.len() {
-        columns.push(model.survey, index, kinds.places[index].0, detail, None)?;
+        columns.push(model.survey, index, Some(kinds.places[index].0), detail, None)?;
     }
     columns.push_prospects(&found, &model.left_out, detail);
     let thresholds = found.thresholds.clone();
@@ -68,7 +67,8 @@ pub(super) fn sections(model: &mut Model) -> Result<(Vec<Section>, Data)> {
 pub(super) fn figures(model: &mut Model, each: &mut dyn FnMut(Figure) -> Result<()>) -> Result<()> {
     let kinds = kinds(model.survey);
     let found = prospects(model.survey, &model.eligible(), &RATES)?;
-    let blocks = [histograms(model, &found)?, maps(model, &kinds)?, outliers(model)?, foretold(model, &found, &kinds)?];
+    let blocks =
+        [histograms(model, &found)?, layers(model, &kinds)?, outliers(model)?, foretold(model, &found, &kinds)?];
     super::only_figures(blocks.into_iter().flatten(), each)?;
     for index in 0..model.survey.tensors.len() {
         tensor_figures(model, index, each)?;
@@ -76,10 +76,15 @@ pub(super) fn figures(model: &mut Model, each: &mut dyn FnMut(Figure) -> Result<
     Ok(())
 }
 
+/// What names of the pictures of a tensor begin with.
+pub(super) fn prefix(index: usize, name: &str) -> String {
+    format!("tensors/{:05}-{}-", index + 1, file_name(name))
+}
+
 fn tensor_figures(model: &mut Model, index: usize, each: &mut dyn FnMut(Figure) -> Result<()>) -> Result<()> {
     let tensor = &model.survey.tensors[index];
     let (name, ranges) = (tensor.entry.name.clone(), Ranges::of(&tensor.entry.statistics));
-    let prefix = format!("tensors/{:05}-{}-", index + 1, file_name(&name));
+    let prefix = prefix(index, &name);
     let channels = tensor.channels.clone();
     for figure in Histograms::of_tensor(model.survey, index, &ranges)?.figures(&prefix, &name, None, &[])? {
         each(figure)?;
@@ -88,6 +93,11 @@ fn tensor_figures(model: &mut Model, index: usize, each: &mut dyn FnMut(Figure) 
         Some(channels) => each(strip(&format!("{prefix}channels"), &format!("{name}: channels"), &channels)?),
         None => Ok(()),
     }
+}
+
+/// `1 tensor`, `2 tensors`.
+pub(super) fn plural(count: usize, what: &str) -> String {
+    format!("{} {what}{}", number::grouped(count as u64), if count == 1 { "" } else { "s" })
 }
 
 /// A name that every file system takes, and nothing that leaves a folder.
@@ -168,7 +178,7 @@ pub(super) fn mapped(tensors: &[SurveyedTensor]) -> Vec<usize> {
     Some(of(2)).filter(|found| !found.is_empty()).unwrap_or_else(|| of(0))
 }
 
-fn maps(model: &Model, kinds: &Kinds) -> Result<Vec<Block>> {
+fn layers(model: &Model, kinds: &Kinds) -> Result<Vec<Block>> {
     let tensors = &model.survey.tensors;
     let chosen = mapped(tensors);
     if chosen.is_empty() {
@@ -189,15 +199,7 @@ fn maps(model: &Model, kinds: &Kinds) -> Result<Vec<Block>> {
         ("map-kurtosis", "Kurtosis", Scale::Signed, values(&|t| t.entry.statistics.kurtosis)),
         ("map-sparsity", "Sparsity: share of zeros", Scale::Linear, values(&sparsity)),
     ] {
-        if values.is_empty() {
-            continue;
-        }
-        if name == "map-sparsity" && values.iter().all(|(_, value)| *value == 0.0) {
-            blocks.push(Block::Text("Sparsity: there is no zero in any of these tensors.".to_owned()));
-            continue;
-        }
-        let (figure, links) = map(name, title, scale, kinds, tensors, &values)?;
-        blocks.push(Block::Figure(Box::new(figure), links));
+        blocks.extend(maps::block(name, title, scale, kinds, tensors, &values)?);
     }
     Ok(blocks)
 }
@@ -228,6 +230,7 @@ fn outliers(model: &Model) -> Result<Vec<Block>> {
         reference: Some(expected(*count)),
         before: None,
         label: format!("{ratio:.1} σ"),
+        tensor: Some(*i),
     };
     let bars: Vec<Bar> = found.iter().take(OUTLIERS).map(bar).collect();
     let figure = Bars {
@@ -262,6 +265,10 @@ fn foretold(model: &Model, found: &Prospects, kinds: &Kinds) -> Result<Vec<Block
         let cut = found.tensors[i].as_ref().and_then(|t| t.global.get(rate)).map_or(0, |cut| cut.cut);
         cut as f64 / counts(i).max(1) as f64
     };
+    // Where the kind changes, a line would join what does not belong together.
+    let kind = |i: &usize| kinds.places[*i].0;
+    let breaks: Vec<usize> =
+        (1..eligible.len()).filter(|place| kind(&eligible[*place]) != kind(&eligible[place - 1])).collect();
     let lines: Vec<Line> = found
         .rates
         .iter()
@@ -277,7 +284,7 @@ fn foretold(model: &Model, found: &Prospects, kinds: &Kinds) -> Result<Vec<Block
             let by = |a: &&usize, b: &&usize| better(&share(**a, rate), &share(**b, rate));
             let tensor = eligible.iter().max_by(by).copied().unwrap_or(0);
             let name = &model.survey.tensors[tensor].entry.name;
-            format!("{:.1} % of {}", 100.0 * share(tensor, rate), crate::escape(name))
+            format!("{:.1} % of {}", 100.0 * share(tensor, rate), safe(name, 160))
         };
         let cut: u64 = found.tensors.iter().flatten().map(|t| t.global.get(rate).map_or(0, |cut| cut.cut)).sum();
         vec![
@@ -310,13 +317,18 @@ fn foretold(model: &Model, found: &Prospects, kinds: &Kinds) -> Result<Vec<Block
         x: "eligible tensor, by kind and depth",
         y: "weights cut, %",
         to: 100.0,
+        breaks: &breaks,
         lines: &lines,
     };
+    let wide = |i: &&usize| model.survey.tensors[**i].entry.dtype == crate::Dtype::F64;
+    let known = if eligible.iter().any(|i| wide(&i)) { "1/16" } else { "1/128" };
     let exact = if found.exact {
-        "These numbers are exact: all eligible weights have at most 16 bits, and their values were counted."
+        "These numbers are exact: all eligible weights have at most 16 bits, and their values were counted.".to_owned()
     } else {
-        "Weights of 32 bits were counted by their upper 16, so that thresholds are known to 1/128 of themselves, and what a \
-         global rate cuts of a tensor but for its weights that close to the threshold; uniform numbers are exact."
+        format!(
+            "Weights of more than 16 bits were counted by their upper 16, so that thresholds are known to {known} of \
+             themselves, and what a global rate cuts of a tensor but for its weights that close to the threshold."
+        )
     };
     let text = format!(
         "By magnitude, of the {} weights that pruning takes into account ({} tensors). Uniform cuts the same share of every \
@@ -326,13 +338,11 @@ fn foretold(model: &Model, found: &Prospects, kinds: &Kinds) -> Result<Vec<Block
     );
     let half: Values = eligible.iter().map(|i| (*i, share(*i, HALF))).collect();
     let title = "Share cut of each by a global 50 %";
-    let (map, links) = map("map-global", title, Scale::Linear, kinds, &model.survey.tensors, &half)?;
-    Ok(vec![
-        Block::Text(text),
-        Block::Figure(Box::new(figure.draw()?), Vec::new()),
-        Block::Figure(Box::new(map), links),
-        Block::Table(table),
-    ])
+    let map = maps::block("map-global", title, Scale::Linear, kinds, &model.survey.tensors, &half)?;
+    let mut blocks = vec![Block::Text(text), Block::Figure(Box::new(figure.draw()?), Vec::new())];
+    blocks.extend(map);
+    blocks.push(Block::Table(table));
+    Ok(blocks)
 }
 
 pub(super) fn not_analysed(model: &Model) -> Option<Section> {
@@ -340,12 +350,11 @@ pub(super) fn not_analysed(model: &Model) -> Option<Section> {
     if skipped.is_empty() {
         return None;
     }
-    let row = |tensor: &crate::stats::Skipped| {
-        vec![crate::escape(&tensor.name), tensor.dtype.to_string(), tensor.reason.clone()]
-    };
+    let row =
+        |tensor: &crate::stats::Skipped| vec![safe(&tensor.name, 160), tensor.dtype.to_string(), tensor.reason.clone()];
     let rows: Vec<Vec<String>> = skipped.iter().take(SKIPPED).map(row).collect();
     let caption = match skipped.len() - rows.len() {
-        0 => format!("{} tensors", skipped.len()),
+        0 => plural(skipped.len(), "tensor"),
         more => format!("{} tensors, of which {more} are not listed", skipped.len()),
     };
     let table = Table { caption, head: vec!["name", "dtype", "why"], rows };

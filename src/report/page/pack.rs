@@ -6,7 +6,17 @@ const DIGITS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 /// So many significant digits; `None` where there is none to show.
 pub(super) fn short(value: Option<f64>, digits: usize) -> Option<f64> {
     let value = value.filter(|value| value.is_finite())?;
-    format!("{value:.*e}", digits.saturating_sub(1)).parse().ok()
+    let rounded: f64 = format!("{value:.*e}", digits.saturating_sub(1)).parse().ok()?;
+    // The largest number may round up to none.
+    Some(if rounded.is_finite() { rounded } else { value })
+}
+
+/// So many digits of `scale`, however large the value is beside it: of a mean beside σ, of an edge beside its range.
+pub(super) fn short_beside(value: Option<f64>, scale: f64, digits: usize) -> Option<f64> {
+    let size = value.filter(|value| value.is_finite())?.abs();
+    let more = (size / scale).log10().ceil();
+    // NaN and negative numbers become 0.
+    short(value, digits + (more as usize).min(17))
 }
 
 /// Counts as `width` digits of 64 each, on a logarithmic scale from 0 to the largest, which comes with them: two digits keep
@@ -71,6 +81,9 @@ mod tests {
     fn numbers_and_shares() {
         assert_eq!((short(Some(0.123_456_789), 5), short(Some(-98_768.0), 4)), (Some(0.12346), Some(-98_770.0)));
         assert_eq!((short(Some(f64::NAN), 5), short(None, 5), short(Some(0.0), 5)), (None, None, Some(0.0)));
+        assert_eq!(short(Some(f64::MAX), 4), Some(f64::MAX));
+        assert_eq!(short_beside(Some(100.000_123_4), 1e-4, 3), Some(100.000_123_4));
+        assert_eq!((short_beside(Some(1.0), 0.0, 3), short_beside(Some(0.012_345), 1.0, 3)), (Some(1.0), Some(0.0123)));
         assert_eq!(shares(&[Some(0.0), Some(2.0), Some(1.0), None]), ("0_W0".to_owned(), 2.0));
         assert_eq!(shares(&[]), (String::new(), 0.0));
     }

@@ -2,12 +2,12 @@
 
 use super::Model;
 use super::blocks::{Block, Section, Table};
-use super::maps::{Values, map};
-use super::model::{bitmask_bytes, mapped};
+use super::maps::{self, Values};
+use super::model::{bitmask_bytes, mapped, plural, prefix};
 use super::tensors::{Changes, Columns, Data, Detail, Ranges, kinds};
 use super::whole::{Histograms, at_magnitude};
 use crate::Result;
-use crate::report::figure::{Bar, Bars, Figure, Mark, Scale, safe};
+use crate::report::figure::{Bar, Bars, Figure, Mark, Scale, safe, strip};
 use crate::report::number;
 use crate::survey::{Change, Comparison, compare};
 
@@ -29,7 +29,7 @@ pub(super) fn sections(before: &mut Model, after: &mut Model) -> Result<(Vec<Sec
         sections.push(section("widths", "Widths", widths));
     }
     sections.push(section("histogram", "Weights", histograms(before, after, &found)?));
-    sections.push(section("layers", "Layers", maps(before, after, &found)?));
+    sections.push(section("layers", "Layers", layers(before, after, &found)?));
     let how = "Statistics are those after; a name opens both. Sort by the headings.".to_owned();
     sections.push(section("tensors", "Tensors", vec![Block::Text(how), Block::Tensors { compared: true }]));
     sections.extend(only_one(before, after, &found));
@@ -43,9 +43,45 @@ pub(super) fn figures(before: &mut Model, after: &mut Model, each: &mut dyn FnMu
         cuts(before, after, &found)?,
         widths(before, after, &found)?,
         histograms(before, after, &found)?,
-        maps(before, after, &found)?,
+        layers(before, after, &found)?,
     ];
-    super::only_figures(blocks.into_iter().flatten(), each)
+    super::only_figures(blocks.into_iter().flatten(), each)?;
+    found.changes.iter().try_for_each(|change| tensor_figures(before, after, change, each))
+}
+
+fn tensor_figures(
+    before: &mut Model,
+    after: &mut Model,
+    change: &Change,
+    each: &mut dyn FnMut(Figure) -> Result<()>,
+) -> Result<()> {
+    let ranges = |model: &Model, i: usize| Ranges::of(&model.survey.tensors[i].entry.statistics);
+    let ranges = ranges(before, change.before).with(ranges(after, change.after));
+    let name = before.survey.tensors[change.before].entry.name.clone();
+    let mark = match (change.range, change.least_left.filter(|_| change.cut > 0)) {
+        (Some((_, high)), _) => at_magnitude(high, format!("largest |w| cut: {}", number::real(Some(high)))),
+        (None, Some(least)) => at_magnitude(least, format!("smallest |w| left: {}", number::real(Some(least)))),
+        (None, None) => None,
+    };
+    let marks: Vec<Mark> = mark.into_iter().collect();
+    let earlier = Histograms::of_tensor(before.survey, change.before, &ranges)?;
+    let later = Histograms::of_tensor(after.survey, change.after, &ranges)?;
+    let prefix = prefix(change.before, &name);
+    for figure in later.figures(&prefix, &format!("{}, before and after", safe(&name, 60)), Some(&earlier), &marks)? {
+        each(figure)?;
+    }
+    for (when, tensor) in
+        [("before", &before.survey.tensors[change.before]), ("after", &after.survey.tensors[change.after])]
+    {
+        if let Some(channels) = &tensor.channels {
+            each(strip(
+                &format!("{prefix}channels-{when}"),
+                &format!("{}: channels {when}", safe(&name, 60)),
+                channels,
+            )?)?;
+        }
+    }
+    Ok(())
 }
 
 fn totals(before: &Model, after: &Model, found: &Comparison) -> Vec<Block> {
@@ -66,6 +102,10 @@ fn totals(before: &Model, after: &Model, found: &Comparison) -> Vec<Block> {
     counts("weights", a.count, b.count, number::grouped);
     let (zeros_a, zeros_b) = (a.zeros.unwrap_or(0), b.zeros.unwrap_or(0));
     counts("zeros", zeros_a, zeros_b, number::grouped);
+    let dead = |model: &Model| model.survey.tensors.iter().filter_map(|t| t.channels.as_ref()).map(|c| c.dead).sum();
+    counts("dead channels", dead(before), dead(after), number::grouped);
+    counts("NaN", a.nan, b.nan, number::grouped);
+    counts("inf", a.inf, b.inf, number::grouped);
     counts("not 0", a.count - zeros_a, b.count - zeros_b, number::grouped);
     let share = |zeros, count| number::percent(zeros, count);
     rows.push(vec!["sparsity".to_owned(), share(zeros_a, a.count), share(zeros_b, b.count), String::new()]);
@@ -77,21 +117,37 @@ fn totals(before: &Model, after: &Model, found: &Comparison) -> Vec<Block> {
     for (name, a, b) in [
         ("mean", a.mean, b.mean),
         ("variance", a.variance, b.variance),
+        ("standard deviation", a.variance.map(f64::sqrt), b.variance.map(f64::sqrt)),
         ("skewness", a.skewness, b.skewness),
         ("kurtosis", a.kurtosis, b.kurtosis),
         ("least", a.min, b.min),
         ("most", a.max, b.max),
+        ("largest |w|", a.abs_max, b.abs_max),
         ("L1", a.l1, b.l1),
         ("L2", a.l2, b.l2),
     ] {
         rows.push(vec![name.to_owned(), number::real(a), number::real(b), difference(a, b)]);
     }
-    let cut: u64 = found.changes.iter().map(|change| change.cut).sum();
+    let gone: u64 = found.removed.iter().map(|i| before.survey.tensors[*i].entry.statistics.count).sum();
+    let cut: u64 = found.changes.iter().map(|change| change.cut).sum::<u64>() + gone;
+    let whole = match found.removed.len() {
+        0 => String::new(),
+        n => format!(", {} of them with {} that are no longer there", number::grouped(gone), plural(n, "tensor")),
+    };
+    let few = 2 * found.changes.len() < before.survey.tensors.len().max(after.survey.tensors.len());
+    let few = if few {
+        format!(
+            " Only {} have the same name in both: are these two versions of one model?",
+            plural(found.changes.len(), "tensor")
+        )
+    } else {
+        String::new()
+    };
     let text = format!(
-        "{} ({}) before, {} ({}) after. {} of {} weights went.",
-        crate::escape(&before.name),
+        "{} ({}) before, {} ({}) after. {} of {} weights went{whole}.{few}",
+        safe(&before.name, 160),
         number::bytes(before.file_bytes),
-        crate::escape(&after.name),
+        safe(&after.name, 160),
         number::bytes(after.file_bytes),
         number::grouped(cut),
         number::grouped(a.count)
@@ -111,7 +167,8 @@ fn totals(before: &Model, after: &Model, found: &Comparison) -> Vec<Block> {
 fn cuts(before: &Model, after: &Model, found: &Comparison) -> Result<Vec<Block>> {
     let cut: Vec<&Change> = found.changes.iter().filter(|change| change.cut > 0).collect();
     if cut.is_empty() {
-        return Ok(vec![Block::Text("No weight went from any tensor.".to_owned())]);
+        let what = if found.removed.is_empty() { "" } else { " that is still there" };
+        return Ok(vec![Block::Text(format!("No weight went from any tensor{what}."))]);
     }
     let tensors = &before.survey.tensors;
     let share = |change: &Change| {
@@ -119,27 +176,36 @@ fn cuts(before: &Model, after: &Model, found: &Comparison) -> Result<Vec<Block>>
         100.0 * gone / tensors[change.before].entry.statistics.count.max(1) as f64
     };
     let only = cut.iter().filter(|change| change.only_cut).count();
-    let how = if only == cut.len() {
-        "What is left is as it was.".to_owned()
-    } else {
-        format!("In {} of them other weights changed, too, as they do in training.", cut.len() - only)
+    let wide = |change: &&&Change| {
+        tensors[change.before].entry.dtype == crate::Dtype::F32
+            || tensors[change.before].entry.dtype == crate::Dtype::F64
+    };
+    let how = match cut.len() - only {
+        0 if cut.iter().any(|change| wide(&change)) => {
+            "What is left is as it was, as far as how often each value occurs tells, by its upper 16 bits.".to_owned()
+        }
+        0 => "What is left is as it was, as far as how often each value occurs tells.".to_owned(),
+        others => format!("In {others} of them other weights changed, too, as they do in training."),
     };
     let revived: u64 = found.changes.iter().map(|change| change.revived).sum();
     let revived =
         if revived > 0 { format!(" {} zeros became weights.", number::grouped(revived)) } else { String::new() };
-    let text = Block::Text(format!("{} tensors lost weights. {how}{revived}", cut.len()));
+    let text = Block::Text(format!("{} lost weights. {how}{revived}", plural(cut.len(), "tensor")));
     if cut.len() > BARS {
         let kinds = kinds(before.survey);
-        let values: Values = found.changes.iter().map(|change| (change.before, share(change))).collect();
-        let chosen = mapped(tensors);
-        let values = values.into_iter().filter(|(tensor, _)| chosen.contains(tensor)).collect();
-        let (figure, links) = map("cuts", "Weights cut, %", Scale::Linear, &kinds, tensors, &values)?;
-        return Ok(vec![text, Block::Figure(Box::new(figure), links)]);
+        let shown = mapped_flags(tensors);
+        let values: Values = found.changes.iter().map(|change| (change.before, share(change) / 100.0)).collect();
+        let values = values.into_iter().filter(|(tensor, _)| shown[*tensor]).collect();
+        let map = maps::block("cuts", "Share of weights cut", Scale::Linear, &kinds, tensors, &values)?;
+        return Ok([Some(text), map].into_iter().flatten().collect());
     }
     let bar = |change: &&Change| {
         let label = match change.range.filter(|_| change.only_cut) {
             Some((_, high)) => format!("{:.1} %, |w| to {}", share(change), number::real(Some(high))),
-            None => format!("{:.1} %", share(change)),
+            None => match change.least_left {
+                Some(least) => format!("{:.1} %, |w| from {}", share(change), number::real(Some(least))),
+                None => format!("{:.1} %", share(change)),
+            },
         };
         Bar {
             name: tensors[change.before].entry.name.clone(),
@@ -147,6 +213,7 @@ fn cuts(before: &Model, after: &Model, found: &Comparison) -> Result<Vec<Block>>
             reference: None,
             before: None,
             label,
+            tensor: Some(change.before),
         }
     };
     let bars: Vec<Bar> = cut.iter().map(bar).collect();
@@ -159,7 +226,7 @@ fn cuts(before: &Model, after: &Model, found: &Comparison) -> Result<Vec<Block>>
         bars: &bars,
         log: false,
         // Room for what is written at the bars.
-        at_least: 140.0,
+        at_least: 160.0,
     };
     Ok(vec![text, Block::Figure(Box::new(drawn.draw()?), Vec::new())])
 }
@@ -186,6 +253,7 @@ fn widths(before: &Model, after: &Model, found: &Comparison) -> Result<Vec<Block
                 reference: None,
                 before: Some(was as f64),
                 label: format!("{was} → {is}"),
+                tensor: Some(change.before),
             })
         })
         .take(BARS)
@@ -194,7 +262,7 @@ fn widths(before: &Model, after: &Model, found: &Comparison) -> Result<Vec<Block
     if !bars.is_empty() {
         let drawn = Bars {
             name: "widths",
-            title: "Output channels before (light) and after (dark)",
+            title: "Output channels before (wide bars) and after (narrow)",
             what: "output channels",
             reference: None,
             bars: &bars,
@@ -208,11 +276,11 @@ fn widths(before: &Model, after: &Model, found: &Comparison) -> Result<Vec<Block
         let (was, is) = (&a[change.before].entry, &b[change.after].entry);
         let (n, m) = (was.statistics.count, is.statistics.count);
         let less = 100.0 * (n as f64 - m as f64) / n.max(1) as f64;
-        vec![crate::escape(&was.name), shape(&was.shape), shape(&is.shape), format!("{less:.1} % fewer weights")]
+        vec![safe(&was.name, 160), shape(&was.shape), shape(&is.shape), format!("{less:.1} % fewer weights")]
     };
     let rows: Vec<Vec<String>> = resized.iter().take(LISTED).map(row).collect();
     let caption = match resized.len() - rows.len() {
-        0 => format!("{} tensors of another shape", resized.len()),
+        0 => format!("{} of another shape", plural(resized.len(), "tensor")),
         more => format!("{} tensors of another shape, of which {more} are not listed", resized.len()),
     };
     blocks.push(Block::Table(Table { caption, head: vec!["name", "before", "after", ""], rows }));
@@ -231,10 +299,10 @@ fn histograms(before: &mut Model, after: &mut Model, found: &Comparison) -> Resu
     Ok(figures.into_iter().map(|figure| Block::Figure(Box::new(figure), Vec::new())).collect())
 }
 
-fn maps(before: &Model, after: &Model, found: &Comparison) -> Result<Vec<Block>> {
+fn layers(before: &Model, after: &Model, found: &Comparison) -> Result<Vec<Block>> {
     let (tensors, kinds) = (&before.survey.tensors, kinds(before.survey));
-    let chosen = mapped(tensors);
-    let changes = || found.changes.iter().filter(|change| chosen.contains(&change.before));
+    let shown = mapped_flags(tensors);
+    let changes = || found.changes.iter().filter(|change| shown[change.before]);
     let after = |change: &Change| &after.survey.tensors[change.after].entry.statistics;
     let earlier = |change: &Change| &tensors[change.before].entry.statistics;
     let ratio = |change: &Change| {
@@ -255,20 +323,23 @@ fn maps(before: &Model, after: &Model, found: &Comparison) -> Result<Vec<Block>>
         ("map-kurtosis", "Kurtosis: after − before", Scale::Signed, difference(|s| s.kurtosis)),
         ("map-sparsity", "Share of zeros after", Scale::Linear, changes().filter_map(sparsity).collect()),
     ] {
-        let values: Values = values;
-        if !values.is_empty() {
-            let (figure, links) = map(name, title, scale, &kinds, tensors, &values)?;
-            blocks.push(Block::Figure(Box::new(figure), links));
-        }
+        blocks.extend(maps::block(name, title, scale, &kinds, tensors, &values)?);
     }
     Ok(blocks)
+}
+
+/// Of each tensor, whether maps show it.
+fn mapped_flags(tensors: &[crate::survey::SurveyedTensor]) -> Vec<bool> {
+    let mut shown = vec![false; tensors.len()];
+    mapped(tensors).into_iter().for_each(|tensor| shown[tensor] = true);
+    shown
 }
 
 fn only_one(before: &Model, after: &Model, found: &Comparison) -> Option<Section> {
     let list = |model: &Model, which: &[usize], caption: &str| {
         let row = |i: &usize| {
             let entry = &model.survey.tensors[*i].entry;
-            vec![crate::escape(&entry.name), entry.dtype.to_string(), number::shape(&entry.shape)]
+            vec![safe(&entry.name, 160), entry.dtype.to_string(), number::shape(&entry.shape)]
         };
         let rows: Vec<Vec<String>> = which.iter().take(LISTED).map(row).collect();
         let caption = match which.len() - rows.len() {
@@ -286,7 +357,7 @@ fn only_one(before: &Model, after: &Model, found: &Comparison) -> Option<Section
 
 fn data(before: &mut Model, after: &mut Model, found: &Comparison) -> Result<Data> {
     let kinds = kinds(before.survey);
-    let detail = Detail::for_tensors(2 * before.survey.tensors.len());
+    let detail = Detail::for_tensors(before.survey.tensors.len() + after.survey.tensors.len());
     let by_before: std::collections::HashMap<usize, &Change> =
         found.changes.iter().map(|change| (change.before, change)).collect();
     let (mut tensors, mut later, mut changes) = (Columns::default(), Columns::default(), Changes::default());
@@ -295,11 +366,11 @@ fn data(before: &mut Model, after: &mut Model, found: &Comparison) -> Result<Dat
         let change = by_before.get(&index);
         let ranges = |model: &Model, i: usize| Ranges::of(&model.survey.tensors[i].entry.statistics);
         let among = change.map(|change| ranges(after, change.after));
-        tensors.push(before.survey, index, kind, detail, among)?;
+        tensors.push(before.survey, index, Some(kind), detail, among)?;
         match change {
             Some(change) => {
                 let among = Some(ranges(before, index));
-                later.push(after.survey, change.after, kind, detail, among)?;
+                later.push(after.survey, change.after, None, detail, among)?;
             }
             None => later.push_none(),
         }
@@ -309,6 +380,8 @@ fn data(before: &mut Model, after: &mut Model, found: &Comparison) -> Result<Dat
         let (low, high) = change.and_then(|change| change.range).unzip();
         changes.low.push(super::pack::short(low, 5));
         changes.high.push(super::pack::short(high, 5));
+        let left = change.filter(|change| change.cut > 0).and_then(|change| change.least_left);
+        changes.left.push(super::pack::short(left, 5));
     }
     Ok(Data {
         detail,

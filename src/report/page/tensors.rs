@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::kinds::Kinds;
 use super::pack;
 use crate::Result;
+use crate::report::figure::safe;
 use crate::stats::Statistics;
 use crate::survey::{ChannelCell, Channels, Prospects, Survey, ValueCounts};
 
@@ -15,8 +16,6 @@ pub(super) struct Detail {
     pub(super) bins: usize,
     /// Digits of each count.
     pub(super) digits: u32,
-    /// Cells of a strip of channels.
-    pub(super) cells: usize,
     /// Significant digits of statistics.
     #[serde(skip)]
     significant: usize,
@@ -25,10 +24,10 @@ pub(super) struct Detail {
 impl Detail {
     pub(super) fn for_tensors(tensors: usize) -> Self {
         match tensors {
-            0..=1500 => Self { bins: 64, digits: 2, cells: 128, significant: 5 },
-            1501..=5000 => Self { bins: 48, digits: 1, cells: 64, significant: 5 },
-            5001..=20_000 => Self { bins: 24, digits: 1, cells: 16, significant: 4 },
-            _ => Self { bins: 16, digits: 1, cells: 8, significant: 4 },
+            0..=1500 => Self { bins: 64, digits: 2, significant: 5 },
+            1501..=5000 => Self { bins: 48, digits: 1, significant: 5 },
+            5001..=20_000 => Self { bins: 24, digits: 1, significant: 4 },
+            _ => Self { bins: 16, digits: 1, significant: 4 },
         }
     }
 }
@@ -106,8 +105,13 @@ pub(super) struct Changes {
     pub(super) low: Vec<Option<f64>>,
     pub(super) high: Vec<Option<f64>>,
     pub(super) revived: Vec<u64>,
+    /// The smallest |w| that is not 0 after, where any were cut.
+    pub(super) left: Vec<Option<f64>>,
 }
 
+/// Characters of a name that a page carries, and of one that is looked at for its kind.
+const NAME: usize = 2000;
+const KIND: usize = 300;
 /// Deviations from the mean that are near.
 const NEAR: f64 = 6.0;
 /// Octaves below the largest magnitude that are drawn.
@@ -142,9 +146,10 @@ impl Ranges {
             (Some(a), Some(b)) => Some((a.0.min(b.0), a.1.max(b.1))),
             (a, b) => a.or(b),
         };
+        let finite = |(low, high): &(f64, f64)| (high - low).is_finite();
         Self {
-            near: join(self.near, other.near),
-            whole: join(self.whole, other.whole),
+            near: join(self.near, other.near).filter(finite),
+            whole: join(self.whole, other.whole).filter(finite),
             octaves: join(self.octaves, other.octaves),
         }
     }
@@ -161,20 +166,23 @@ pub(super) fn edges((low, high): (f64, f64), bins: usize) -> Vec<f64> {
 }
 
 impl Columns {
-    /// Adds the tensor of that index. `among` is what its histograms share their edges with.
+    /// Adds the tensor of that index, of that kind, or without name and kind where others tell them. `among` is what its
+    /// histograms share their edges with.
     pub(super) fn push(
         &mut self,
         survey: &mut Survey,
         index: usize,
-        kind: usize,
+        kind: Option<usize>,
         detail: Detail,
         among: Option<Ranges>,
     ) -> Result<()> {
         let counts = survey.counts(index)?;
         let tensor = &survey.tensors[index];
         let (entry, s) = (&tensor.entry, &tensor.entry.statistics);
-        self.name.push(crate::escape(&entry.name));
-        self.kind.push(kind);
+        if let Some(kind) = kind {
+            self.name.push(safe(&entry.name, NAME));
+            self.kind.push(kind);
+        }
         self.dtype.push(entry.dtype.to_string());
         self.shape.push(entry.shape.clone());
         self.count.push(Some(s.count));
@@ -182,7 +190,6 @@ impl Columns {
         self.inf.push(s.inf);
         self.zeros.push(s.zeros.unwrap_or(0));
         for (column, value) in [
-            (&mut self.mean, s.mean),
             (&mut self.variance, s.variance),
             (&mut self.skewness, s.skewness),
             (&mut self.kurtosis, s.kurtosis),
@@ -193,6 +200,8 @@ impl Columns {
         ] {
             column.push(pack::short(value, detail.significant));
         }
+        let sigma = s.variance.map_or(f64::NAN, f64::sqrt);
+        self.mean.push(pack::short_beside(s.mean, sigma, detail.significant));
         let ranges = Ranges::of(s);
         let ranges = match among {
             Some(other) => ranges.with(other),
@@ -213,8 +222,6 @@ impl Columns {
     /// Adds a tensor that is not there.
     pub(super) fn push_none(&mut self) {
         self.count.push(None);
-        self.name.push(String::new());
-        self.kind.push(0);
         self.dtype.push(String::new());
         self.shape.push(Vec::new());
         [&mut self.nan, &mut self.inf, &mut self.zeros].into_iter().for_each(|column| column.push(0));
@@ -239,7 +246,7 @@ impl Columns {
 impl Packed {
     fn new((from, to): (f64, f64), counts: &[f64], detail: Detail) -> Self {
         let (text, most) = pack::counts(counts, detail.digits);
-        let edge = |value| pack::short(Some(value), detail.significant);
+        let edge = |value| pack::short_beside(Some(value), to - from, detail.significant);
         Self(edge(from), edge(to), most, text)
     }
 }
@@ -284,18 +291,18 @@ impl Strip {
     fn new(channels: &Channels, detail: Detail) -> Self {
         let number = |value| pack::short(Some(value), detail.significant);
         let short = |found: Option<(u64, f64)>| found.and_then(|(i, v)| Some((i, number(v)?)));
-        let cells = merged(&channels.cells, detail.cells);
         let shares = |value: fn(&ChannelCell) -> Option<f64>| {
-            let (text, most) = pack::shares(&cells.iter().map(value).collect::<Vec<_>>());
+            let (text, most) = pack::shares(&channels.cells.iter().map(value).collect::<Vec<_>>());
             (text, number(most).unwrap_or(0.0))
         };
         let dead = if channels.dead == 0 {
             String::new()
         } else {
-            // On a scale of its own: all of a cell's channels are the most there can be.
-            let share = |cell: &ChannelCell| Some(cell.dead as f64 / cell.count.max(1) as f64);
-            let whole = cells.iter().map(share).chain([Some(1.0)]).collect::<Vec<_>>();
-            let (mut text, _) = pack::shares(&whole);
+            // On a scale of its own, on which one of thousands still shows.
+            let share = |cell: &ChannelCell| cell.dead as f64 / cell.count.max(1) as f64;
+            let least = |share: f64| if share > 0.0 { share.max(1.0 / 63.0) } else { 0.0 };
+            let shares = channels.cells.iter().map(|cell| Some(least(share(cell)))).chain([Some(1.0)]);
+            let (mut text, _) = pack::shares(&shares.collect::<Vec<_>>());
             text.pop();
             text
         };
@@ -305,26 +312,8 @@ impl Strip {
     }
 }
 
-/// Neighbouring cells drawn together, until there are `most`.
-fn merged(cells: &[ChannelCell], most: usize) -> Vec<ChannelCell> {
-    let each = cells.len().div_ceil(most.max(1)).max(1);
-    let mean = |part: &[ChannelCell], value: fn(&ChannelCell) -> Option<f64>| {
-        let known: Vec<(f64, f64)> = part.iter().filter_map(|c| Some((value(c)?, c.count as f64))).collect();
-        let count: f64 = known.iter().map(|(_, count)| count).sum();
-        (count > 0.0).then(|| known.iter().map(|(value, n)| value * n).sum::<f64>() / count)
-    };
-    let merge = |part: &[ChannelCell]| ChannelCell {
-        first: part[0].first,
-        count: part.iter().map(|cell| cell.count).sum(),
-        dead: part.iter().map(|cell| cell.dead).sum(),
-        variance: mean(part, |cell| cell.variance),
-        norm: mean(part, |cell| cell.norm),
-    };
-    cells.chunks(each).map(merge).collect()
-}
-
 /// The kinds of a survey's tensors.
 pub(super) fn kinds(survey: &Survey) -> Kinds {
-    let names: Vec<String> = survey.tensors.iter().map(|tensor| crate::escape(&tensor.entry.name)).collect();
+    let names: Vec<String> = survey.tensors.iter().map(|tensor| safe(&tensor.entry.name, KIND)).collect();
     Kinds::new(names.iter().zip(&survey.tensors).map(|(name, tensor)| (name.as_str(), tensor.entry.statistics.count)))
 }

@@ -62,8 +62,7 @@ impl Histograms {
     pub(super) fn figures(&self, prefix: &str, of: &str, before: Option<&Self>, marks: &[Mark]) -> Result<Vec<Figure>> {
         let s = &self.total;
         let finite = (s.count - s.nan - s.inf) as f64;
-        let normal = s.mean.zip(s.variance).filter(|(_, variance)| *variance > 0.0);
-        let normal = normal.map(|(mean, variance)| (mean, variance.sqrt(), finite));
+        let normal = normal(s);
         let zeros = s.zeros.unwrap_or(0);
         let weight = match zeros {
             0 => "weight".to_owned(),
@@ -91,7 +90,39 @@ impl Histograms {
     }
 }
 
+/// Mean, σ and count of the weights that are drawn, those that are not 0.
+fn normal(s: &Statistics) -> Option<(f64, f64, f64)> {
+    let n = (s.count - s.nan - s.inf) as f64;
+    let shown = n - s.zeros.unwrap_or(0) as f64;
+    let (mean, variance) = s.mean.zip(s.variance)?;
+    let without = mean * (n / shown);
+    // Σw² is the same without zeros.
+    let spread = (variance + mean * mean) * (n / shown) - without * without;
+    let spread = if shown == n { variance } else { spread };
+    (shown > 0.0 && spread > 0.0 && spread.is_finite()).then(|| (without, spread.sqrt(), shown))
+}
+
 /// A mark at a magnitude.
 pub(super) fn at_magnitude(magnitude: f64, label: String) -> Option<Mark> {
     (magnitude > 0.0).then(|| Mark { at: magnitude.log2(), label })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::Moments;
+    use crate::stats::{Transform, fold};
+
+    #[test]
+    fn the_curve_is_of_what_is_drawn() {
+        let kept: Vec<f32> = (0..500).map(|i| (i % 50) as f32 * 0.02 + 0.3).collect();
+        let all = [kept.clone(), vec![0.0; 1500]].concat();
+        let of = |weights: &[f32]| {
+            let moments = Moments::of(weights);
+            normal(&fold::statistics(&moments, &moments, Transform::None)).unwrap()
+        };
+        let ((mean, sigma, count), want) = (of(&all), of(&kept));
+        assert_eq!(count, want.2);
+        assert!((mean - want.0).abs() < 1e-6 && (sigma - want.1).abs() < 1e-5, "{mean} {sigma} {want:?}");
+    }
 }
