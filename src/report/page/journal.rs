@@ -79,7 +79,7 @@ fn facts(journal: &Recorded) -> Vec<Fact> {
         }
         None => facts.push(Fact::new("chosen", "nothing").note("no candidate keeps what had to be kept")),
     }
-    if let Some(test) = of_phase(Phase::Test).last() {
+    if let Some(test) = of_phase(Phase::Test).next_back() {
         facts.push(Fact::new("test set", metric(journal, test.metric)).note("which chose nothing"));
     }
     facts
