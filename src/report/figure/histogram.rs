@@ -125,7 +125,11 @@ impl HistogramFigure<'_> {
             let middle = |bin: usize| across((self.edges[bin] + self.edges[bin + 1]) / 2.0);
             let points: Vec<_> = curve.iter().enumerate().map(|(bin, count)| (middle(bin), up(*count))).collect();
             root.draw(&PathElement::new(points, INK.stroke_width(2)))?;
-            legend.line("normal distribution of the same mean and variance")?;
+            legend.line(match (self.before, self.what.contains("zeros left out")) {
+                (Some(_), _) => "normal distribution like the weights after that are not 0",
+                (None, true) => "normal distribution like the weights that are not 0",
+                (None, false) => "normal distribution of the same mean and variance",
+            })?;
         }
         root.draw(&PathElement::new(vec![(left, bottom), (right, bottom)], GREY))?;
         for tick in x.ticks.iter().filter(|tick| (*first..=*last).contains(*tick)) {
@@ -138,7 +142,8 @@ impl HistogramFigure<'_> {
             let at = across(mark.at);
             let y = 78 + ROW * i as i32;
             dashed(root, (at, y), (at, bottom), 5, VERMILLION.stroke_width(2))?;
-            let (anchor, x) = if at > (left + right) / 2 { (HPos::Right, at - 6) } else { (HPos::Left, at + 6) };
+            let fits = at + 6 + text_width(&mark.label) < right;
+            let (anchor, x) = if fits { (HPos::Left, at + 6) } else { (HPos::Right, at - 6) };
             root.draw(&Text::new(mark.label.clone(), (x, y), anchored(14, INK, anchor, VPos::Top)))?;
         }
         let middle = (left + right) / 2;
