@@ -226,7 +226,7 @@ fn pictures_are_files() {
     let formats = if cfg!(feature = "png") { &["svg", "png"][..] } else { &["svg"] };
     for format in formats {
         let out = path(&folder, format);
-        succeeds(&["report", MODEL, "--only", "features.*1*.weight", "--format", format, "-o", &out]);
+        succeeds(&["report", MODEL, "--only", "*.weight", "--format", format, "-o", &out]);
         let found = files(Path::new(&out));
         let named = |name: &str| found.iter().any(|file| file.ends_with(format!("{name}.{format}")));
         for name in ["histogram", "histogram-log", "magnitudes", "map-variance", "outliers", "prospects", "map-global"]
@@ -234,7 +234,7 @@ fn pictures_are_files() {
             assert!(named(name), "{name}: {found:?}");
         }
         let of_tensors = found.iter().filter(|file| file.parent().is_some_and(|parent| parent.ends_with("tensors")));
-        assert!(of_tensors.count() >= 10, "{found:?}");
+        assert!(of_tensors.count() > 20, "{found:?}");
         for file in &found {
             let bytes = fs::read(file).expect("a picture");
             if *format == "svg" {
