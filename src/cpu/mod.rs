@@ -105,6 +105,17 @@ impl CpuEngine {
     }
 }
 
+/// The pieces that come next between two folds.
+fn next_batch(pieces: &mut dyn Iterator<Item = Piece>) -> Vec<Piece> {
+    let (mut batch, mut runs) = (Vec::new(), 0);
+    while batch.len() < BATCH_PIECES && runs < BATCH_RUNS {
+        let Some(piece) = pieces.next() else { break };
+        runs += piece.runs();
+        batch.push(piece);
+    }
+    batch
+}
+
 /// What one thread keeps between pieces.
 #[derive(Default)]
 struct Worker {
@@ -128,12 +139,7 @@ impl Compute for CpuEngine {
             (0..self.tables()).map(|_| Mutex::new(Counts::for_request(request))).collect();
         let mut pieces = pieces.peekable();
         while pieces.peek().is_some() {
-            let (mut batch, mut runs) = (Vec::new(), 0);
-            while batch.len() < BATCH_PIECES && runs < BATCH_RUNS {
-                let Some(piece) = pieces.next() else { break };
-                runs += piece.runs();
-                batch.push(piece);
-            }
+            let batch = next_batch(&mut pieces);
             let work = |worker: &mut Worker, piece: &Piece| -> Result<Vec<Moments>> {
                 let bytes = source.load(piece, &mut worker.buffer)?;
                 if request.digits.is_some() || request.bins.is_some() {

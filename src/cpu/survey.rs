@@ -1,12 +1,12 @@
 //! All that a survey asks of tensors, in one read: the spread of their channels, and how often each value occurs.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 
 use super::sums::{Sums, sums};
-use super::{BATCH_PIECES, BATCH_RUNS, CpuEngine, Scratch, Worker};
+use super::{CpuEngine, Scratch, Worker, next_batch};
 use crate::kernels::bit_histogram::upper_bits;
 use crate::kernels::moments::BLOCK;
 use crate::scan::{Piece, Source, SurveySink, Values};
@@ -65,7 +65,7 @@ impl Table {
 }
 
 fn add(handed_in: &Mutex<HandedIn>, tensor: usize, cells: Cells) {
-    handed_in.lock().unwrap_or_else(PoisonError::into_inner).0.entry(tensor).or_default().extend(cells);
+    lock(handed_in).0.entry(tensor).or_default().extend(cells);
 }
 
 /// The cells of a piece of few elements.
@@ -89,12 +89,7 @@ impl CpuEngine {
         let handed_in = Mutex::new(HandedIn::default());
         let mut pieces = pieces.peekable();
         while pieces.peek().is_some() {
-            let (mut batch, mut runs) = (Vec::new(), 0);
-            while batch.len() < BATCH_PIECES && runs < BATCH_RUNS {
-                let Some(piece) = pieces.next() else { break };
-                runs += piece.runs();
-                batch.push(piece);
-            }
+            let batch = next_batch(&mut pieces);
             let work = |worker: &mut Worker, piece: &Piece| -> Result<(Moments, Vec<Spread>)> {
                 let bytes = source.load(piece, &mut worker.buffer)?;
                 if piece.region.elements() <= FEW {
@@ -122,7 +117,7 @@ impl CpuEngine {
                     table.hand_in(&handed_in);
                 }
             }
-            let mut found = handed_in.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut found = lock(&handed_in);
             let rest = unfinished.map(|tensor| found.0.split_off(&tensor)).unwrap_or_default();
             for (tensor, cells) in std::mem::replace(&mut found.0, rest) {
                 let float = batch.iter().find(|piece| piece.tensor == tensor).map_or(Float::F32, |piece| piece.float);
@@ -133,8 +128,8 @@ impl CpuEngine {
     }
 }
 
-fn lock(table: &Mutex<Table>) -> std::sync::MutexGuard<'_, Table> {
-    table.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Scratch {

@@ -76,7 +76,6 @@ impl<'a> Collector<'a> {
         self.tensors.push(SurveyedTensor {
             entry: entry(target.tensor, &target.whole(), 0, statistics),
             channels: channels.map(ChannelSums::finish),
-            input_axis: target.tensor.input_axis(),
             bytes: target.tensor.bytes(),
         });
         self.store.push(&counts)

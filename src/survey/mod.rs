@@ -54,8 +54,6 @@ pub struct SurveyedTensor {
     pub entry: Entry,
     /// Its output channels, where it has any.
     pub channels: Option<Channels>,
-    /// The axis along which its input channels lie: see [`crate::Tensor::input_axis`].
-    pub input_axis: usize,
     /// Bytes of its data.
     pub bytes: u64,
 }

@@ -59,8 +59,7 @@ impl Bars<'_> {
             let top = TOP + ROW * row;
             Some(spot(bar.tensor?, &named(bar), (0, top), (WIDTH as i32, top + ROW)))
         });
-        let end = made.svg.rfind("</svg>").unwrap_or(made.svg.len());
-        made.svg.insert_str(end, &spots.collect::<String>());
+        made.add(&spots.collect::<String>());
         Ok(made)
     }
 

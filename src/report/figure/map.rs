@@ -72,10 +72,7 @@ impl Map<'_> {
             self.title
         );
         let mut made = figure(self.name, self.title, &description, height as u32, |root| self.picture(root, height))?;
-        // What the drawing library cannot say: names under the pointer, and links.
-        let end = made.svg.rfind("</svg>").unwrap_or(made.svg.len());
-        let spots: String = self.cells.iter().map(|cell| self.spot(cell)).collect();
-        made.svg.insert_str(end, &spots);
+        made.add(&self.cells.iter().map(|cell| self.spot(cell)).collect::<String>());
         Ok(made)
     }
 

@@ -37,6 +37,12 @@ pub struct Figure {
 }
 
 impl Figure {
+    /// Adds elements of SVG that the drawing library has no words for.
+    fn add(&mut self, elements: &str) {
+        let end = self.svg.rfind("</svg>").unwrap_or(self.svg.len());
+        self.svg.insert_str(end, elements);
+    }
+
     /// The picture as PNG, in `scale` pixels a unit of the SVG.
     ///
     /// # Errors

@@ -37,6 +37,13 @@ pub(super) enum Block {
     Tensors { compared: bool },
 }
 
+impl Block {
+    /// A picture that leads nowhere.
+    pub(super) fn figure(figure: Figure) -> Self {
+        Self::Figure(Box::new(figure), Vec::new())
+    }
+}
+
 /// A number with a name.
 pub(super) struct Fact {
     pub(super) name: &'static str,

@@ -36,9 +36,9 @@ fn blocks(journal: &Recorded) -> Result<Vec<Block>> {
         description: "The metric of every candidate against the share that was cut.".to_owned(),
         svg: curve_svg(&curve)?,
     };
-    blocks.push(Block::Figure(Box::new(figure), Vec::new()));
+    blocks.push(Block::figure(figure));
     if journal.best.is_some() && !journal.units.is_empty() {
-        blocks.push(Block::Figure(Box::new(rates(journal)?), Vec::new()));
+        blocks.push(Block::figure(rates(journal)?));
     }
     blocks.push(Block::Table(rounds(journal)));
     Ok(blocks)

@@ -108,7 +108,6 @@ fn nothing() -> Data {
         detail: Detail::for_tensors(0),
         kinds: Vec::new(),
         rates: Vec::new(),
-        thresholds: Vec::new(),
         tensors: Columns::default(),
         after: None,
         changes: None,

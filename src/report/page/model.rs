@@ -50,16 +50,7 @@ pub(super) fn sections(model: &mut Model) -> Result<(Vec<Section>, Data)> {
         columns.push(model.survey, index, Some(kinds.places[index].0), detail, None)?;
     }
     columns.push_prospects(&found, &model.left_out, detail);
-    let thresholds = found.thresholds.clone();
-    let data = Data {
-        detail,
-        kinds: kinds.rows,
-        rates: RATES.to_vec(),
-        thresholds,
-        tensors: columns,
-        after: None,
-        changes: None,
-    };
+    let data = Data { detail, kinds: kinds.rows, rates: RATES.to_vec(), tensors: columns, after: None, changes: None };
     Ok((sections, data))
 }
 
@@ -166,7 +157,7 @@ fn histograms(model: &mut Model, found: &Prospects) -> Result<Vec<Block>> {
     let marks: Vec<_> = marks.collect();
     let name = safe(&model.name, 60);
     let figures = Histograms::of(model.survey, &ranges)?.figures("", &name, None, &marks)?;
-    Ok(figures.into_iter().map(|figure| Block::Figure(Box::new(figure), Vec::new())).collect())
+    Ok(figures.into_iter().map(Block::figure).collect())
 }
 
 /// Tensors that maps show: those of two axes and more, or all where there are none.
@@ -249,7 +240,7 @@ fn outliers(model: &Model) -> Result<Vec<Block>> {
              quantization, and are last to be cut by magnitude.",
             bars.len()
         )),
-        Block::Figure(Box::new(figure.draw()?), Vec::new()),
+        Block::figure(figure.draw()?),
     ])
 }
 
@@ -339,7 +330,7 @@ fn foretold(model: &Model, found: &Prospects, kinds: &Kinds) -> Result<Vec<Block
     let half: Values = eligible.iter().map(|i| (*i, share(*i, HALF))).collect();
     let title = "Share cut of each by a global 50 %";
     let map = maps::block("map-global", title, Scale::Linear, kinds, &model.survey.tensors, &half)?;
-    let mut blocks = vec![Block::Text(text), Block::Figure(Box::new(figure.draw()?), Vec::new())];
+    let mut blocks = vec![Block::Text(text), Block::figure(figure.draw()?)];
     blocks.extend(map);
     blocks.push(Block::Table(table));
     Ok(blocks)

@@ -200,7 +200,7 @@ fn cuts(before: &Model, after: &Model, found: &Comparison) -> Result<Vec<Block>>
         return Ok([Some(text), map].into_iter().flatten().collect());
     }
     let bar = |change: &&Change| {
-        let label = match change.range.filter(|_| change.only_cut) {
+        let label = match change.range {
             Some((_, high)) => format!("{:.1} %, |w| to {}", share(change), number::real(Some(high))),
             None => match change.least_left {
                 Some(least) => format!("{:.1} %, |w| from {}", share(change), number::real(Some(least))),
@@ -228,7 +228,7 @@ fn cuts(before: &Model, after: &Model, found: &Comparison) -> Result<Vec<Block>>
         // Room for what is written at the bars.
         at_least: 160.0,
     };
-    Ok(vec![text, Block::Figure(Box::new(drawn.draw()?), Vec::new())])
+    Ok(vec![text, Block::figure(drawn.draw()?)])
 }
 
 /// Tensors whose channels went: those along the output axis.
@@ -269,7 +269,7 @@ fn widths(before: &Model, after: &Model, found: &Comparison) -> Result<Vec<Block
             log: false,
             at_least: 0.0,
         };
-        blocks.push(Block::Figure(Box::new(drawn.draw()?), Vec::new()));
+        blocks.push(Block::figure(drawn.draw()?));
     }
     let row = |change: &&Change| {
         let shape = |shape: &[u64]| number::shape(shape);
@@ -296,7 +296,7 @@ fn histograms(before: &mut Model, after: &mut Model, found: &Comparison) -> Resu
     let name = format!("{} and after", safe(&before.name, 50));
     let earlier = Histograms::of(before.survey, &ranges)?;
     let figures = Histograms::of(after.survey, &ranges)?.figures("", &name, Some(&earlier), &marks)?;
-    Ok(figures.into_iter().map(|figure| Block::Figure(Box::new(figure), Vec::new())).collect())
+    Ok(figures.into_iter().map(Block::figure).collect())
 }
 
 fn layers(before: &Model, after: &Model, found: &Comparison) -> Result<Vec<Block>> {
@@ -376,20 +376,11 @@ fn data(before: &mut Model, after: &mut Model, found: &Comparison) -> Result<Dat
         }
         changes.cut.push(change.map_or(0, |change| change.cut));
         changes.only_cut.push(change.is_some_and(|change| change.only_cut));
-        changes.revived.push(change.map_or(0, |change| change.revived));
         let (low, high) = change.and_then(|change| change.range).unzip();
         changes.low.push(super::pack::short(low, 5));
         changes.high.push(super::pack::short(high, 5));
         let left = change.filter(|change| change.cut > 0).and_then(|change| change.least_left);
         changes.left.push(super::pack::short(left, 5));
     }
-    Ok(Data {
-        detail,
-        kinds: kinds.rows,
-        rates: Vec::new(),
-        thresholds: Vec::new(),
-        tensors,
-        after: Some(later),
-        changes: Some(changes),
-    })
+    Ok(Data { detail, kinds: kinds.rows, rates: Vec::new(), tensors, after: Some(later), changes: Some(changes) })
 }

@@ -39,8 +39,6 @@ pub(super) struct Data {
     pub(super) kinds: Vec<String>,
     /// The rates of prospects.
     pub(super) rates: Vec<f64>,
-    /// The threshold of each under the global allocation.
-    pub(super) thresholds: Vec<Option<f64>>,
     pub(super) tensors: Columns,
     /// The same tensors after pruning, where two models are compared; those that are gone have a count of `null`.
     pub(super) after: Option<Columns>,
@@ -104,7 +102,6 @@ pub(super) struct Changes {
     pub(super) only_cut: Vec<bool>,
     pub(super) low: Vec<Option<f64>>,
     pub(super) high: Vec<Option<f64>>,
-    pub(super) revived: Vec<u64>,
     /// The smallest |w| that is not 0 after, where any were cut.
     pub(super) left: Vec<Option<f64>>,
 }
